@@ -1,0 +1,59 @@
+# Every habit of the project is one command. `make demo` and `make test` work from a bare clone:
+# they install system packages (where root or sudo is there), a virtual environment and the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export COLDATOMS_TEST_DATA
+
+.PHONY: help demo test slow lint bench accuracy docs install clean
+
+help:
+	@echo "make demo      the main job on the bundled sample"
+	@echo "make test      the tests, without the slow group"
+	@echo "make slow      the slow group of tests"
+	@echo "make lint      style, types, layering, manifest"
+	@echo "make bench     how fast the computations are"
+	@echo "make accuracy  the full accuracy tables, recorded in docs/"
+	@echo "make docs      the documentation, in docs/_build/html"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml tools/system_packages.sh
+	sh tools/system_packages.sh
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group docs
+	touch $@
+
+demo: install
+	sh tools/with_display.sh $(BIN)/napari-coldatoms demo --output demo-output
+
+test: install
+	$(BIN)/python -m pytest
+
+slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/npe2 validate src/napari_coldatoms/napari.yaml
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+accuracy: install
+	$(BIN)/python -m benchmarks.accuracy
+
+docs: $(VENV)/.docs
+	sh tools/with_display.sh $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) build dist demo-output docs/_build
