@@ -1,1 +1,32 @@
-"""backend"""
+"""What all analyses share: run over frames, layers, tables, recipes. It knows no physics and no Qt."""
+
+from __future__ import annotations
+
+from napari_coldatoms.backend.analysis import (
+    Analysis,
+    LayerData,
+    Parameter,
+    ParameterError,
+    check,
+    from_dict,
+    parameters,
+    to_dict,
+)
+from napari_coldatoms.backend.recipe import Recipe, RecipeError
+from napari_coldatoms.backend.run import FrameResult, Run, run
+
+__all__ = [
+    "Analysis",
+    "FrameResult",
+    "LayerData",
+    "Parameter",
+    "ParameterError",
+    "Recipe",
+    "RecipeError",
+    "Run",
+    "check",
+    "from_dict",
+    "parameters",
+    "run",
+    "to_dict",
+]
