@@ -1,4 +1,4 @@
-"""What all analyses share: run over frames, layers, tables, recipes. It knows no physics and no Qt."""
+"""What all analyses share: runs over frames, layers, tables, recipes. No physics, no Qt."""
 
 from __future__ import annotations
 

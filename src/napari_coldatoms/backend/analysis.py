@@ -1,10 +1,10 @@
 """The protocol every analysis follows, and its parameters as form, CLI and recipe see them.
 
 An analysis is a frozen dataclass whose fields are its parameters. A field is a ``bool``, ``int``,
-``float``, ``str``, ``Path``, ``Literal``, a fixed tuple of those, any of them or ``None``, or (at most
-one level deep) another dataclass with the options of one method. ``Annotated`` carries magicgui's own
-options (``min``, ``max``, ``step``, ``tooltip``, ``label``); ``field(metadata={"advanced": True})``
-marks what is rarely used.
+``float``, ``str``, ``Path``, ``Literal``, a fixed tuple of those, any of them or ``None``, or (at
+most one level deep) another dataclass with the options of one method. ``Annotated`` carries
+magicgui's own options (``min``, ``max``, ``step``, ``tooltip``, ``label``);
+``field(metadata={"advanced": True})`` marks what is rarely used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -275,11 +275,10 @@ def _number(kind: type, value: Any) -> Any:
     # a bool is an int in Python, but `binning: yes` in a recipe is a mistake
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         return _REFUSED
-    if not math.isfinite(value):
+    number = float(value)
+    if not math.isfinite(number) or (kind is int and not number.is_integer()):
         return _REFUSED
-    if kind is int:
-        return int(value) if isinstance(value, Integral) or value == int(value) else _REFUSED
-    return float(value)
+    return kind(value)
 
 
 def _plain(value: Any) -> Any:

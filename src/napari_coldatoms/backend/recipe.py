@@ -1,4 +1,4 @@
-"""What was done, in a form that can be done again: analysis, parameters, picture, version, source."""
+"""What was done, written down so that it can be done again."""
 
 from __future__ import annotations
 

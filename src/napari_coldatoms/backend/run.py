@@ -132,8 +132,8 @@ def run(
     ----------
     analysis : Analysis
     stack : xarray.DataArray
-        Dims ``(..., y, x)``. A stack of raw frames keeps its dim ``frame``: an analysis that takes raw
-        frames gets all frames of a shot together.
+        Dims ``(..., y, x)``. Of a stack with a dim ``frame`` the analysis gets all raw frames of a
+        shot together.
     executor : concurrent.futures.Executor, optional
         Threads, processes or a dask cluster; None computes in the calling thread.
     progress : callable, optional
@@ -199,11 +199,11 @@ def frame_columns(stack: xr.DataArray) -> list[str]:
 
 
 def frame_values(run: Run, frame: FrameResult) -> dict[str, Any]:
-    """Return what every row of a frame has in common: its place, scan parameters, source and picture."""
+    """Return what all rows of a frame share: its place, scan parameters, source and picture."""
     values: dict[str, Any] = dict(zip(frame_columns(run.stack), _place(frame.index), strict=True))
     for name, value in frame.coords.items():
         if name != "source":
-            # a dim's own coordinate must not hide the place along it, which is what the slider shows
+            # a dim's own coordinate must not hide the place along it, which the slider shows
             values[f"{name}_value" if name in values else name] = value
     values["source"] = run.source_of(frame)
     values["picture"] = str(run.stack.name or "")
@@ -240,10 +240,8 @@ def _scalars(frame: xr.DataArray) -> dict[str, Any]:
     scalars = {}
     for name, coord in frame.coords.items():
         if coord.ndim == 0:
-            value = np.asarray(coord.values)[()]
-            if isinstance(value, (np.datetime64, np.timedelta64)):
-                value = pd.Timestamp(value) if value.dtype.kind == "M" else pd.Timedelta(value)
-            elif isinstance(value, np.generic):
-                value = value.item()
-            scalars[str(name)] = value
+            values = np.asarray(coord.values)
+            # a numpy date's own item() would be a bare number of nanoseconds
+            dates = {"M": pd.Timestamp, "m": pd.Timedelta}.get(values.dtype.kind)
+            scalars[str(name)] = values.item() if dates is None else dates(values[()])
     return scalars
