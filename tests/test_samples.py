@@ -1,0 +1,123 @@
+"""The bundled samples hold the physics they claim, and open as layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.constants import physical_constants
+from scipy.ndimage import uniform_filter
+from scipy.optimize import curve_fit
+
+from napari_coldatoms import samples
+
+SAMPLES = ["single_cloud", "mot_and_odt", "time_of_flight"]
+
+
+def plain_optical_depth(triplet):
+    """Return -ln[(atoms - dark)/(probe - dark)] of the frames as they are."""
+    atoms, probe, dark = (
+        triplet.sel(frame=role).to_numpy().astype(float) for role in ("atoms", "probe", "dark")
+    )
+    return -np.log((atoms - dark) / (probe - dark))
+
+
+def true_optical_depth(truth, shape):
+    """Return the sum of Eq. 1 of Hofer et al. 2021, arXiv:2011.10536, over the clouds."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    depth = np.zeros(shape)
+    for c in truth["clouds"]:
+        u = (x - c["x0"]) * np.cos(c["theta"]) + (y - c["y0"]) * np.sin(c["theta"])
+        v = -(x - c["x0"]) * np.sin(c["theta"]) + (y - c["y0"]) * np.cos(c["theta"])
+        depth += c["peak"] * np.exp(-2 * (u**2 / c["wx"] ** 2 + v**2 / c["wy"] ** 2))
+    return depth
+
+
+def shots_of(stack):
+    """Return the triplets of a stack with their truths."""
+    if "shot" not in stack.dims:
+        return [(stack, stack.attrs["truth"])]
+    return list(zip(stack, stack.attrs["truth"]["shots"], strict=True))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_optical_depth_agrees_with_the_truth(name):
+    for triplet, truth in shots_of(getattr(samples, name)()):
+        depth = plain_optical_depth(triplet)
+        error = depth - true_optical_depth(truth, depth.shape) + np.log(truth["power_ratio"])
+        # what remains are fringes, and noise that a 9 x 9 mean brings down nine times
+        fringes = sum(2 * f["amplitude"] * abs(np.sin(f["shift"] / 2)) for f in truth["fringes"])
+        weakest = min(0.4 * truth["probe_level"], truth["probe_level"] * np.exp(-depth.max()))
+        noise = np.sqrt(2 * truth["gain"] / weakest) / 9
+        assert np.abs(uniform_filter(error, 9)).max() < fringes + 5 * noise
+        assert abs(error.mean()) < 0.004
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_are_raw_seeded_unsaturated_and_scaled(name):
+    stack = getattr(samples, name)()
+    assert stack.dims[-3:] == ("frame", "y", "x")
+    assert stack.dtype == np.uint16
+    assert int(stack.max()) < stack.attrs["saturation"]
+    assert stack.x.attrs["units"] == "um"
+    assert float(stack.x[1] - stack.x[0]) in (5.0, 6.0)
+    assert stack.identical(getattr(samples, name)())
+
+
+def test_every_cloud_lies_inside_its_frame():
+    for name in SAMPLES:
+        for triplet, truth in shots_of(getattr(samples, name)()):
+            for y0, x0, y1, x1 in truth["boxes"]:
+                assert y0 > 0
+                assert x0 > 0
+                assert y1 < triplet.sizes["y"]
+                assert x1 < triplet.sizes["x"]
+
+
+def test_mot_and_dipole_trap_overlap():
+    mot, odt = samples.mot_and_odt().attrs["truth"]["clouds"]
+    assert (mot["label"], odt["label"]) == ("MOT", "ODT")
+    assert odt["wx"] / odt["wy"] > 5
+    assert mot["wx"] / mot["wy"] < 1.3
+    assert np.hypot(mot["x0"] - odt["x0"], mot["y0"] - odt["y0"]) < mot["wy"]
+
+
+def test_time_of_flight_shows_temperature_gravity_and_atom_number():
+    """Read off the pictures by sums along rows and columns, without our own fits."""
+    stack = samples.time_of_flight()
+    truth = stack.attrs["truth"]
+    times = stack["time_of_flight"]
+    assert times.dims == ("shot",)
+    assert times.attrs["units"] == "s"
+    assert stack.sizes["shot"] == 10
+    mass = physical_constants["atomic mass constant"][0] * 86.909180
+    assert truth["mass"] == pytest.approx(mass, rel=1e-6)
+
+    def profile(x, centre, sigma, height, offset):
+        return offset + height * np.exp(-((x - centre) ** 2) / (2 * sigma**2))
+
+    found = []
+    for triplet, shot in shots_of(stack):
+        depth = plain_optical_depth(triplet)
+        y0, x0, y1, x1 = shot["boxes"][0]
+        top, left = max(int(y0 - (y1 - y0) / 2), 0), max(int(x0 - (x1 - x0) / 2), 0)
+        cut = depth[top : int(y1 + (y1 - y0) / 2), left : int(x1 + (x1 - x0) / 2)]
+        row = []
+        for axis, start, width in ((0, left, x1 - x0), (1, top, y1 - y0)):
+            line = cut.sum(axis=axis)
+            place = start + np.arange(len(line))
+            seed = (place[np.argmax(line)], width / 4, np.ptp(line), line.min())
+            row.extend(curve_fit(profile, place, line, p0=seed)[0][:3])
+        found.append(row)
+    _, sigma_x, height_x, centre_y, sigma_y, _ = np.abs(np.array(found)).T * 6e-6
+    seconds = times.to_numpy()
+    boltzmann = physical_constants["Boltzmann constant"][0]
+    for sigma, sigma0 in ((sigma_x, truth["sigma0_x"]), (sigma_y, truth["sigma0_y"])):
+        # the widths are known about equally well in relative terms
+        slope, offset = np.polyfit(seconds**2, sigma**2, 1, w=1 / sigma**2)
+        assert slope * truth["mass"] / boltzmann == pytest.approx(truth["temperature"], rel=0.04)
+        assert np.sqrt(offset) == pytest.approx(sigma0, rel=0.1)
+    acceleration = 2 * np.polyfit(seconds**2, centre_y, 1)[0]
+    assert acceleration == pytest.approx(9.81, rel=0.005)
+    # the heights are sums over pixels of 6 um, so that they are lengths too
+    atoms = np.sqrt(2 * np.pi) * sigma_x * height_x / truth["cross_section"]
+    np.testing.assert_allclose(atoms, truth["atom_number"], rtol=0.03)
