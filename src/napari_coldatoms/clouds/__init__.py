@@ -1,1 +1,30 @@
-"""clouds"""
+"""Clouds: found, masked, and described by Gaussians.
+
+Pictures go in as arrays or DataArrays, small frozen dataclasses come out, in pixels and, where the
+picture knows its pixel size, in physical units.
+"""
+
+from __future__ import annotations
+
+from napari_coldatoms.clouds.cloud import Cloud
+from napari_coldatoms.clouds.detect import METHODS, detect
+from napari_coldatoms.clouds.fit import GaussianFit, fit_gaussian
+from napari_coldatoms.clouds.gaussian import PARAMETERS, Gaussian2D
+from napari_coldatoms.clouds.moments import amplitude, moments
+from napari_coldatoms.clouds.noise import difference_noise, histogram_peak
+from napari_coldatoms.clouds.threshold import ThresholdOptions
+
+__all__ = [
+    "METHODS",
+    "PARAMETERS",
+    "Cloud",
+    "Gaussian2D",
+    "GaussianFit",
+    "ThresholdOptions",
+    "amplitude",
+    "detect",
+    "difference_noise",
+    "fit_gaussian",
+    "histogram_peak",
+    "moments",
+]

@@ -1,0 +1,98 @@
+"""Hills of a map: which maxima stand out, and which pixels belong to each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@njit(cache=True, nogil=True)
+def _root(parent: NDArray[np.int64], label: int) -> int:
+    while parent[label] != label:
+        parent[label] = parent[parent[label]]
+        label = parent[label]
+    return label
+
+
+@njit(cache=True, nogil=True)
+def basins(
+    values: NDArray[np.float64], floor: float, prominence: float, part: float
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Divide what rises above `floor` into hills.
+
+    The map is flooded from the top. Where two hills meet, the lower one is joined to the higher
+    unless it rises above the saddle by `prominence` and by `part` of its own height.
+
+    Parameters
+    ----------
+    values : (ny, nx)
+        The map.
+    floor, prominence : float
+        In units of the map.
+    part : float
+        0..1.
+
+    Returns
+    -------
+    labels : (ny, nx)
+        1..n, highest hill first; 0 below the floor.
+    peaks : (n, 2)
+        Row and column of each hill's top.
+    """
+    ny, nx = values.shape
+    rows, columns = np.nonzero(values > floor)
+    n = rows.size
+    heights = np.empty(n)
+    for k in range(n):
+        heights[k] = values[rows[k], columns[k]]
+    order = np.argsort(-heights)
+    labels = np.zeros((ny, nx), dtype=np.int32)
+    parent = np.zeros(n + 1, dtype=np.int64)
+    top = np.zeros(n + 1)
+    at = np.zeros((n + 1, 2), dtype=np.int64)
+    count = 0
+    near = np.empty(8, dtype=np.int64)
+    for k in order:
+        j, i = rows[k], columns[k]
+        height = heights[k]
+        found = 0
+        best = 0
+        best_height = -np.inf
+        for v in range(max(j - 1, 0), min(j + 2, ny)):
+            for u in range(max(i - 1, 0), min(i + 2, nx)):
+                if labels[v, u] > 0:
+                    root = _root(parent, labels[v, u])
+                    near[found] = root
+                    found += 1
+                    if values[v, u] > best_height:
+                        best, best_height = root, values[v, u]
+        if found == 0:
+            count += 1
+            parent[count] = count
+            top[count] = height
+            at[count, 0], at[count, 1] = j, i
+            labels[j, i] = count
+            continue
+        labels[j, i] = best
+        for m in range(found):
+            # labels are given from the top down: the smaller one is the higher hill
+            one, two = _root(parent, best), _root(parent, near[m])
+            if one == two:
+                continue
+            high, low = min(one, two), max(one, two)
+            rise = top[low] - height
+            if rise < prominence or rise < part * top[low]:
+                parent[low] = high
+    final = np.zeros(count + 1, dtype=np.int32)
+    peaks = np.empty((count, 2), dtype=np.int64)
+    kept = 0
+    for label in range(1, count + 1):
+        if parent[label] == label:
+            peaks[kept] = at[label]
+            kept += 1
+            final[label] = kept
+    for k in range(n):
+        j, i = rows[k], columns[k]
+        labels[j, i] = final[_root(parent, labels[j, i])]
+    return labels, peaks[:kept]

@@ -1,0 +1,69 @@
+"""What the room takes as a picture: a plain array, or a DataArray that may know its pixel size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray
+from numpy.typing import NDArray
+
+from napari_coldatoms.images import stack
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How pixels lie in space: size (dy, dx), coordinate (y, x) of the first pixel, unit."""
+
+    pixel_size: tuple[float, float]
+    origin: tuple[float, float]
+    unit: str | None
+
+
+def pixels_of(picture: Any) -> NDArray[np.float64]:
+    """Return a picture, or a mask, as a plain two-dimensional array of floats.
+
+    Parameters
+    ----------
+    picture : (ny, nx) array or DataArray
+        A leading axis of length one is dropped from a DataArray.
+
+    Raises
+    ------
+    ValueError
+        If it is no picture: wrong number of dimensions, complex, raw frames or several shots.
+    """
+    if isinstance(picture, xarray.DataArray):
+        if "frame" in picture.dims:
+            raise ValueError(
+                "expected a picture, found raw frames; make an optical depth or fluorescence "
+                "picture from them first"
+            )
+        if picture.ndim > 2 and all(n == 1 for n in picture.shape[:-2]):
+            picture = picture[(0,) * (picture.ndim - 2)]
+        if picture.ndim != 2:
+            raise ValueError(
+                f"expected one picture with dimensions (y, x), found {dict(picture.sizes)}; "
+                "take one shot, such as picture.isel(shot=0)"
+            )
+        values = np.asarray(picture.data)
+    else:
+        values = np.asarray(picture)
+    if values.ndim != 2:
+        raise ValueError(f"expected a two-dimensional picture, found shape {values.shape}")
+    if values.dtype.kind not in "buif":
+        raise ValueError(f"expected a picture of real numbers, found dtype {values.dtype}")
+    if values.size == 0:
+        raise ValueError(f"expected a picture with pixels, found shape {values.shape}")
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def frame_of(picture: Any) -> Frame | None:
+    """Return how the pixels of a picture lie in space, or None where it does not know."""
+    if not isinstance(picture, xarray.DataArray):
+        return None
+    size = stack.pixel_size(picture)
+    if size is None:
+        return None
+    return Frame(size, stack.origin(picture), stack.unit(picture))

@@ -1,0 +1,291 @@
+"""A picture smoothed to octaves of scale, in units of the noise of each place and scale.
+
+At every scale the pixels are averaged with weights that are the inverse of their local noise, so that
+invalid pixels drop out and noisy parts of a chip count little. What white noise leaves there is known;
+fringes and other structure add to it, by a factor that is measured at each scale from the side below
+the background, where no clouds are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from napari_coldatoms.clouds.noise import histogram_peak
+
+# pixels across the window of the local noise: 2 * 7 + 1
+_NOISE_REACH = 7
+# the coarsest level still has this many cells across the frame
+_SMALLEST_LEVEL = 10
+_KERNEL_REACH = 3
+
+
+@dataclass(frozen=True)
+class Level:
+    """One octave of scale.
+
+    Attributes
+    ----------
+    size : int
+        Pixels per cell, ``2**k``.
+    sigma : float
+        Standard deviation (px) of the smoothing.
+    amplitude : (ny, nx)
+        Smoothed picture above the background.
+    noise : (ny, nx)
+        Its standard deviation, structure of the background included; inf where nothing is valid.
+    significance : (ny, nx)
+        Their ratio.
+    """
+
+    size: int
+    sigma: float
+    amplitude: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    significance: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScaleSpace:
+    """All levels of a picture, fine to coarse, with what they were made of."""
+
+    levels: tuple[Level, ...]
+    background: float
+    noise: float
+    pixels: NDArray[np.float64]
+
+
+def scale_space(pixels: NDArray[np.float64]) -> ScaleSpace | None:
+    """Return the levels of a picture, or None if it is constant or has no valid pixels.
+
+    Parameters
+    ----------
+    pixels : (ny, nx)
+        Not-finite pixels are invalid.
+    """
+    ny, nx = pixels.shape
+    finite = np.isfinite(pixels)
+    if ny < 5 or nx < 5 or np.count_nonzero(finite) < 25:
+        return None
+    local, typical = local_noise(pixels)
+    if not math.isfinite(typical):
+        return None
+    if typical == 0:
+        spread = np.ptp(pixels[finite])
+        if spread == 0:
+            return None
+        typical = 1e-3 * float(spread)
+    # where the camera shows a constant the differences vanish, yet the weight must not grow
+    # without limit
+    local = np.maximum(local, 0.5 * typical)
+    background = histogram_peak(_thinned(pixels))
+    clean = without_hot_pixels(pixels, local, background)
+    weight = np.where(finite, 1 / local**2, 0.0)
+    weighted = np.where(finite, (clean - background) * weight, 0.0)
+    levels = []
+    size = 1
+    while True:
+        levels.append(_level(weighted, weight, size))
+        if min(weight.shape) // 2 < _SMALLEST_LEVEL:
+            break
+        weighted, weight = halved(weighted), halved(weight)
+        size *= 2
+    return ScaleSpace(tuple(levels), background, typical, clean)
+
+
+def _thinned(pixels: NDArray[np.float64], most: int = 60_000) -> NDArray[np.float64]:
+    """Return enough of the pixels for a histogram."""
+    flat = pixels.ravel()
+    step = max(1, flat.size // most)
+    while step > 1 and pixels.shape[1] % step == 0:
+        step += 1
+    return flat[::step]
+
+
+def _level(weighted: NDArray[np.float64], weight: NDArray[np.float64], size: int) -> Level:
+    kernel = np.exp(-0.5 * np.arange(-_KERNEL_REACH, _KERNEL_REACH + 1) ** 2)
+    kernel /= kernel.sum()
+    amplitude, noise, significance = ratio(
+        smoothed(weighted, kernel), smoothed(weight, kernel), smoothed(weight, kernel**2)
+    )
+    known = significance[np.isfinite(noise)]
+    centre, spread = _lower_side(known)
+    if spread > 1:
+        noise = noise * spread
+        significance = significance / spread
+    shift = centre / max(spread, 1.0)
+    sigma = math.sqrt(size**2 + (size**2 - 1) / 12)
+    return Level(size, sigma, amplitude, noise, significance - shift)
+
+
+def _lower_side(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the most frequent value and the standard deviation of the side below it."""
+    values = _thinned(values[None, :], 20_000)
+    if values.size < 10:
+        return 0.0, 1.0
+    centre = histogram_peak(values)
+    below = centre - values[values < centre]
+    if below.size < 5:
+        return centre, 1.0
+    # two quantiles: the first alone would not see a few strong stripes
+    middle, far = np.percentile(below, [50, 90])
+    return centre, float(max(middle / 0.6745, far / 1.645))
+
+
+@njit(cache=True, nogil=True)
+def local_noise(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return the white noise around each pixel, and the frame's median of it.
+
+    From the mean size of the second differences in x and y within 15×15 pixels.
+    """
+    ny, nx = pixels.shape
+    reach = _NOISE_REACH
+    # sums over columns of the window, then along the row
+    size = np.zeros((ny, nx))
+    known = np.zeros((ny, nx))
+    for j in range(1, ny - 1):
+        for i in range(1, nx - 1):
+            value = (
+                4 * pixels[j, i]
+                - 2 * (pixels[j - 1, i] + pixels[j + 1, i] + pixels[j, i - 1] + pixels[j, i + 1])
+                + pixels[j - 1, i - 1]
+                + pixels[j - 1, i + 1]
+                + pixels[j + 1, i - 1]
+                + pixels[j + 1, i + 1]
+            )
+            if math.isfinite(value):
+                size[j, i] = abs(value)
+                known[j, i] = 1.0
+    out = np.empty((ny, nx))
+    column = np.zeros(nx)
+    column_known = np.zeros(nx)
+    for j in range(min(reach, ny)):
+        for i in range(nx):
+            column[i] += size[j, i]
+            column_known[i] += known[j, i]
+    factor = math.sqrt(math.pi / 2) / 6
+    for j in range(ny):
+        if j + reach < ny:
+            for i in range(nx):
+                column[i] += size[j + reach, i]
+                column_known[i] += known[j + reach, i]
+        if j - reach - 1 >= 0:
+            for i in range(nx):
+                column[i] -= size[j - reach - 1, i]
+                column_known[i] -= known[j - reach - 1, i]
+        total = count = 0.0
+        for i in range(min(reach, nx)):
+            total += column[i]
+            count += column_known[i]
+        for i in range(nx):
+            if i + reach < nx:
+                total += column[i + reach]
+                count += column_known[i + reach]
+            if i - reach - 1 >= 0:
+                total -= column[i - reach - 1]
+                count -= column_known[i - reach - 1]
+            out[j, i] = max(total, 0.0) / count * factor if count > 0.5 else np.nan
+    step = max(1, (ny * nx) // 10_000)
+    sample = np.empty((ny * nx) // step + 1)
+    n = 0
+    for index in range(0, ny * nx, step):
+        value = out[index // nx, index % nx]
+        if math.isfinite(value):
+            sample[n] = value
+            n += 1
+    typical = np.median(sample[:n]) if n else np.nan
+    for j in range(ny):
+        for i in range(nx):
+            if not math.isfinite(out[j, i]):
+                out[j, i] = typical
+    return out, typical
+
+
+@njit(cache=True, nogil=True)
+def without_hot_pixels(
+    pixels: NDArray[np.float64], noise: NDArray[np.float64], background: float
+) -> NDArray[np.float64]:
+    """Return the picture with single outstanding pixels replaced by their neighbours' median."""
+    ny, nx = pixels.shape
+    out = pixels.copy()
+    near = np.empty(8)
+    for j in range(ny):
+        for i in range(nx):
+            value = pixels[j, i]
+            if not value - background > 5 * noise[j, i]:
+                continue
+            n = 0
+            for v in range(max(j - 1, 0), min(j + 2, ny)):
+                for u in range(max(i - 1, 0), min(i + 2, nx)):
+                    if (v != j or u != i) and math.isfinite(pixels[v, u]):
+                        near[n] = pixels[v, u]
+                        n += 1
+            if n < 3:
+                continue
+            around = np.sort(near[:n])
+            middle, second = np.median(around), around[n - 2]
+            # a cloud's peak stands out from its neighbours by less than these from the background
+            if value - second > max(5 * noise[j, i], 1.5 * (middle - background)):
+                out[j, i] = middle
+    return out
+
+
+@njit(cache=True, nogil=True)
+def halved(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums of 2×2 cells; an odd last row or column joins the one before it."""
+    ny, nx = values.shape
+    out = np.zeros((ny // 2, nx // 2))
+    for j in range(ny):
+        v = min(j // 2, ny // 2 - 1)
+        for i in range(nx - nx % 2):
+            out[v, i // 2] += values[j, i]
+        if nx % 2:
+            out[v, nx // 2 - 1] += values[j, nx - 1]
+    return out
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def smoothed(values: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the separable convolution with ``kernel``, with zeros outside the frame."""
+    ny, nx = values.shape
+    n = kernel.size
+    reach = n // 2
+    along = np.zeros((ny, nx))
+    for j in range(ny):
+        for k in range(n):
+            v = j + k - reach
+            if 0 <= v < ny:
+                factor = kernel[k]
+                for i in range(nx):
+                    along[j, i] += factor * values[v, i]
+    out = np.zeros((ny, nx))
+    for j in range(ny):
+        for k in range(n):
+            shift = k - reach
+            factor = kernel[k]
+            first, last = max(0, -shift), min(nx, nx - shift)
+            for i in range(first, last):
+                out[j, i] += factor * along[j, i + shift]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def ratio(
+    weighted: NDArray[np.float64], weight: NDArray[np.float64], square: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return amplitude, its noise and their ratio; 0, inf and 0 where there is no weight."""
+    ny, nx = weighted.shape
+    amplitude = np.zeros((ny, nx))
+    noise = np.full((ny, nx), np.inf)
+    significance = np.zeros((ny, nx))
+    for j in range(ny):
+        for i in range(nx):
+            if weight[j, i] > 0:
+                amplitude[j, i] = weighted[j, i] / weight[j, i]
+                noise[j, i] = math.sqrt(square[j, i]) / weight[j, i]
+                significance[j, i] = weighted[j, i] / math.sqrt(square[j, i])
+    return amplitude, noise, significance
