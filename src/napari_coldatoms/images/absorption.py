@@ -60,9 +60,10 @@ def optical_depth(
         Counts from which a pixel counts as saturated. Default: ``attrs["saturation"]``, else the
         largest value of an integer camera (65535, 255); none for floating-point frames.
     min_probe : float, optional
-        Pixels whose probe - dark is not above so many counts are not lit (a masked part of the
-        chip): invalid. Default: three times the noise of the dark frames, so that light and noise
-        can be told apart; 0 without dark frame.
+        Pixels with less light than this, probe - dark in counts, are invalid. Default: pixels
+        are invalid where most of the 5 x 5 pixels around have less light than three times the
+        noise of the dark frame, as in a masked part of the chip: there is nothing but noise.
+        Without dark frame nothing is left out so.
 
     Returns
     -------
@@ -126,16 +127,19 @@ def _optical_depth_of_shot(frames: np.ndarray, recipe: _Recipe) -> tuple[np.ndar
     atoms, saturated = average(frames, recipe.roles, "atoms", recipe.saturation)
     probe, probe_saturated = average(frames, recipe.roles, "probe", recipe.saturation)
     saturated |= probe_saturated
-    least = 0.0 if recipe.min_probe is None else float(recipe.min_probe)
     if "dark" in recipe.roles:
         dark, _ = average(frames, recipe.roles, "dark", None)
         atoms -= dark
         probe -= dark
         if recipe.min_probe is None:
-            least = 3 * dark_noise(frames, recipe.roles)
-    valid = (atoms > 0) & (probe > 0) & (probe >= least) & ~saturated
-    # pixels with atoms <= dark stay in: the densest core must not drop out of the light balance
-    usable = np.isfinite(atoms) & (probe > 0) & (probe >= least) & ~saturated
+            lit = _mostly(probe >= 3 * dark_noise(dark))
+        else:
+            lit = probe >= recipe.min_probe
+    else:
+        lit = probe >= (recipe.min_probe or 0.0)
+    # pixels with atoms <= dark count in the light balance: the densest core must not drop out
+    usable = (probe > 0) & lit & ~saturated
+    valid = (atoms > 0) & usable
     ratio = 1.0
     if recipe.power_correction == "region" and recipe.region is not None:
         ratio = region_power_ratio(atoms, probe, usable, recipe.region)
@@ -147,15 +151,22 @@ def _optical_depth_of_shot(frames: np.ndarray, recipe: _Recipe) -> tuple[np.ndar
     return od, [float((~valid).sum()), float(saturated.sum()), ratio]
 
 
-def dark_noise(frames: np.ndarray, roles: Sequence[str]) -> float:
-    """Return the noise (standard deviation, counts) of the mean dark frame, from neighbours.
+def _mostly(mask: np.ndarray, size: int = 5) -> np.ndarray:
+    """Tell where more than half of the pixels around are set."""
+    from scipy.ndimage import uniform_filter
 
-    Differences of neighbouring pixels leave out slow structure; their median leaves out hot pixels.
+    return uniform_filter(mask.astype(np.float32), size, mode="nearest") > 0.5
+
+
+def dark_noise(dark: np.ndarray) -> float:
+    """Return the noise of a dark frame (standard deviation, counts), from neighbours.
+
+    Differences of neighbouring pixels leave out slow structure; their median leaves out hot
+    pixels and the tail of multiplied electrons.
     """
-    dark, _ = average(frames, roles, "dark", None)
     if dark.shape[-1] < 2:
         return 0.0
-    steps = np.abs(np.diff(dark, axis=-1))
+    steps = np.abs(np.diff(dark.astype(float), axis=-1))
     noise = 1.4826 * float(np.median(steps)) / np.sqrt(2)
     if noise == 0:  # few grey levels: most neighbours are equal
         noise = float(np.sqrt(np.mean(np.clip(steps, 0, np.quantile(steps, 0.99)) ** 2) / 2))

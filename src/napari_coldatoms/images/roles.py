@@ -251,7 +251,7 @@ def brightness_of(frames: xr.DataArray) -> list[float]:
 
 def _roles_by_words(names: Sequence[str]) -> tuple[tuple[str, ...], int]:
     words = [[word for word in role_words(name) if word.rank < 2] for name in names]
-    # a word that all names share (data_probe, data_dark) tells none of them apart
+    # a word that all names share (data_probe, data_dark) does not tell them apart
     if len(names) > 1:
         shared = set.intersection(
             *(
@@ -263,8 +263,8 @@ def _roles_by_words(names: Sequence[str]) -> tuple[tuple[str, ...], int]:
             [w for w in each if name[w.start : w.stop].lower() not in shared]
             for name, each in zip(names, words, strict=True)
         ]
-        if any(telling):
-            words = telling
+        # it does tell a name that has no other: raw, raw_back, raw_noise
+        words = [own or each for own, each in zip(telling, words, strict=True)]
     return tuple(_pick(each) for each in words), max(
         (w.rank for each in words for w in each), default=0
     )
