@@ -1,1 +1,58 @@
-"""analyses"""
+"""One short module per job: its parameters, the room it calls, the layers and columns it shows."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_coldatoms.analyses.batch import Batch, process
+    from napari_coldatoms.analyses.detect_clouds import DetectClouds
+    from napari_coldatoms.analyses.make_picture import MakePicture
+    from napari_coldatoms.analyses.recipes import apply, follow
+
+_PUBLIC = {
+    "Batch": "batch",
+    "DetectClouds": "detect_clouds",
+    "MakePicture": "make_picture",
+    "apply": "recipes",
+    "follow": "recipes",
+    "process": "batch",
+}
+_ANALYSES = {"detect_clouds": "DetectClouds"}
+
+__all__ = [
+    "ANALYSES",
+    "Batch",
+    "DetectClouds",
+    "MakePicture",
+    "apply",
+    "follow",
+    "process",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Analyses(Mapping[str, type]):
+    """All analyses by their names; each is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> type:
+        return __getattr__(_ANALYSES[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_ANALYSES)
+
+    def __len__(self) -> int:
+        return len(_ANALYSES)
+
+
+ANALYSES: Mapping[str, type] = _Analyses()
+"""The analyses that recipes and the command line know, by name."""

@@ -175,7 +175,13 @@ def from_dict(cls: type[T], values: Mapping[str, Any], *, where: str = "") -> T:
     for p in known.values():
         if p.default is MISSING and p.name not in values:
             raise ParameterError(f"{where}{p.name}: expected {p.expected}, found nothing")
-    return cls(**{name: _checked(known[name], value, where) for name, value in values.items()})
+    checked = {name: _checked(known[name], value, where) for name, value in values.items()}
+    try:
+        return cls(**checked)
+    except ParameterError:
+        raise
+    except ValueError as error:  # values that do not go together
+        raise ParameterError(f"{where}{error}") from error
 
 
 def check(analysis: Any, *, where: str = "") -> None:

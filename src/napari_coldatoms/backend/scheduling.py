@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
-from itertools import count
 from threading import Event
 from typing import Any
 
@@ -61,18 +60,17 @@ def completed(
         executor = executor.get_executor()
     room = in_flight or 2 * (os.cpu_count() or 1)
     places: dict[Future, int] = {}
-    waiting = iter(jobs)
-    positions = count()
+    waiting = enumerate(jobs)
     broken: BrokenExecutor | None = None
     exhausted = False
     try:
         while not is_cancelled(cancel):
             while not exhausted and len(places) < room and not is_cancelled(cancel):
-                job = next(waiting, None)
-                if job is None:
+                following = next(waiting, None)
+                if following is None:
                     exhausted = True
                     break
-                position = next(positions)
+                position, job = following
                 if broken is not None:  # nothing more can be computed: say so for each job
                     yield Outcome(position, error=describe(broken))
                     continue

@@ -1,0 +1,47 @@
+"""Do again what a recipe says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_coldatoms.analyses import ANALYSES
+from napari_coldatoms.analyses.make_picture import MakePicture
+from napari_coldatoms.backend.analysis import Analysis, ParameterError
+from napari_coldatoms.backend.recipe import Recipe, RecipeError
+from napari_coldatoms.backend.run import Run, run
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def follow(recipe: Recipe | str | Path) -> tuple[Analysis, MakePicture]:
+    """Return the analysis of a recipe, or of a recipe's file, and how it makes its pictures.
+
+    Raises
+    ------
+    RecipeError
+        Where the file is no recipe, is from a newer major version, or names an unknown analysis or
+        impossible parameters.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = Recipe.load(recipe)
+    try:
+        picture = MakePicture.from_recipe(recipe.picture)
+    except ParameterError as error:
+        raise RecipeError(f"recipe: {error}") from error
+    return recipe.build(ANALYSES), picture
+
+
+def apply(recipe: Recipe | str | Path, stack: xr.DataArray, **options: Any) -> Run:
+    """Make the picture of a stack, raw or not, and analyse it as a recipe says.
+
+    Parameters
+    ----------
+    recipe : Recipe or path
+    stack : xarray.DataArray
+    **options
+        Those of `napari_coldatoms.backend.run`.
+    """
+    analysis, picture = follow(recipe)
+    return run(analysis, picture(stack), **options)
