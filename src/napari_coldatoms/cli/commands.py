@@ -1,0 +1,193 @@
+"""The commands. Their parameters are the flags; see ``napari-coldatoms COMMAND --help``."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from cyclopts import Parameter
+
+from napari_coldatoms.analyses.batch import Batch, process
+from napari_coldatoms.analyses.detect_clouds import DetectClouds
+from napari_coldatoms.analyses.make_picture import MakePicture
+from napari_coldatoms.analyses.recipes import follow
+from napari_coldatoms.backend.analysis import Analysis, to_dict
+from napari_coldatoms.backend.recipe import Recipe, RecipeError
+from napari_coldatoms.backend.tables import check_suffix, write_table
+from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, PARTLY, UsageError
+from napari_coldatoms.cli.flags import build, flags
+from napari_coldatoms.cli.report import print_table, progress_bar, report
+
+if TYPE_CHECKING:
+    _DetectFlags: TypeAlias = Any
+    _PictureFlags: TypeAlias = Any
+else:
+    _DetectFlags = flags(DetectClouds, "Detection")
+    _PictureFlags = flags(MakePicture, "Picture")
+
+_Files = Annotated[
+    Path, Parameter(help="camera files, and folders of them; files of one shot belong together")
+]
+_Output = Annotated[
+    Path | None,
+    Parameter(
+        alias="-o",
+        help="where the table goes: .csv (the recipe beside it) or .h5; by default it is printed",
+    ),
+]
+_Layers = Annotated[
+    Path | None,
+    Parameter(help="folder for each picture's masks (TIFF) and outlines (CSV that napari opens)"),
+]
+_Workers = Annotated[int, Parameter(help="how many processes work at once")]
+_Quiet = Annotated[bool, Parameter(alias="-q", negative=(), help="no progress bar, no summary")]
+
+
+def detect(
+    *files: _Files,
+    output: _Output = None,
+    layers: _Layers = None,
+    recipe: Annotated[
+        Path | None, Parameter(help="save what was done, for the command `run` (YAML)")
+    ] = None,
+    workers: _Workers = 1,
+    quiet: _Quiet = False,
+    detection: Annotated[_DetectFlags, Parameter(name="*")] = _DetectFlags(),  # noqa: B008
+    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PictureFlags(),  # noqa: B008
+) -> int:
+    """Find clouds in camera files, outline and fit them."""
+    analysis = build(DetectClouds, detection)
+    make_picture = build(MakePicture, picture, "picture.")
+    if recipe is not None:
+        _check_folder(recipe)
+    code = _process(files, analysis, make_picture, output, layers, workers, quiet)
+    if recipe is not None and code != NOTHING:
+        Recipe.of(analysis, picture=to_dict(make_picture)).save(recipe)
+    return code
+
+
+def run(
+    recipe: Annotated[Path, Parameter(help="a recipe, as --recipe and -o of `detect` leave it")],
+    /,
+    *files: _Files,
+    output: _Output = None,
+    layers: _Layers = None,
+    workers: _Workers = 1,
+    quiet: _Quiet = False,
+) -> int:
+    """Do on other files what a recipe says."""
+    try:
+        analysis, make_picture = follow(recipe)
+    except RecipeError as error:
+        raise UsageError(str(error)) from error
+    return _process(files, analysis, make_picture, output, layers, workers, quiet)
+
+
+def demo(
+    *,
+    output: Annotated[Path, Parameter(help="folder for what it makes")] = Path("demo-output"),
+) -> int:
+    """Show the main job on simulated shots, in a window where there is a screen."""
+    # by name: the demo stands above the command line, since it shows the window too
+    return int(importlib.import_module("napari_coldatoms.demo").run_demo(output))
+
+
+def _process(
+    files: tuple[Path, ...],
+    analysis: Analysis,
+    make_picture: MakePicture,
+    output: Path | None,
+    layers: Path | None,
+    workers: int,
+    quiet: bool,
+) -> int:
+    if not files:
+        raise UsageError("expected camera files or folders, found none")
+    if workers < 1:
+        raise UsageError(f"--workers: expected a whole number of at least 1, found {workers}")
+    if output is not None:
+        # before the work, not after it
+        try:
+            check_suffix(output)
+        except ValueError as error:
+            raise UsageError(f"--output: {error}") from error
+        _check_folder(output)
+    with _interruptible() as stopped, _pool(workers) as executor, progress_bar(quiet) as progress:
+        batch = process(
+            files,
+            analysis,
+            make_picture,
+            executor=executor,
+            progress=progress,
+            cancel=stopped,
+            layers=layers,
+        )
+    code = _code(batch)
+    written: list[Path] = []
+    if code != NOTHING:
+        if output is None:
+            print_table(batch.table)
+        else:
+            written = write_table(batch.table, output, failures=batch.failures)
+    report(batch, written, quiet=quiet)
+    return code
+
+
+def _code(batch: Batch) -> int:
+    if batch.cancelled:
+        return INTERRUPTED
+    if batch.analysed == 0:
+        return NOTHING
+    return PARTLY if len(batch.failures) else DONE
+
+
+def _check_folder(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: expected an existing folder, found no {path.parent}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event, so that what is done is kept; the second one stops."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, before)
+        print("stopping after the current file", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor | None]:
+    if workers == 1:
+        yield None
+        return
+    # spawned, not forked: numba's and OpenMP's threads do not survive a fork
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C reaches all processes of a terminal; the first one decides what to do
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
