@@ -1,0 +1,292 @@
+"""Results in the layer list: added once, then updated in place.
+
+A layer that the plugin made carries in its metadata what it shows: source layer, analysis and role.
+By that it is found again, whatever the user called it since. The user's looks stay; a layer whose
+content the user edited is the user's from then on, and a new one is made beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer, Shapes
+
+from napari_coldatoms.images.stack import METADATA_KEY, from_layer, is_raw
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+_SHOWS = "shows"
+_EDITED = "edited"
+_CONTRAST = "contrast_limits"
+# what of a layer's looks is carried over where a layer must be replaced, its dimensions having
+# changed
+_LOOKS = ("visible", "opacity", "blending", "name")
+
+
+def show(
+    viewer: Any, source: Layer, analysis: str, layers: Iterable[LayerData], *, group: str = "result"
+) -> None:
+    """Show results of a layer: update the layers that show them already, add the others.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    source : napari.layers.Layer
+        The layer that was analysed; results take over its place: scale, translation, units, axis
+        labels.
+    analysis : str
+        The analysis' name.
+    layers : iterable of LayerData
+        Their names tell them apart.
+    group : str
+        Layers of the same group that are not among `layers` any more are taken away.
+    """
+    for step in show_steps(viewer, source, analysis, layers, group=group):
+        step()
+
+
+def show_steps(
+    viewer: Any, source: Layer, analysis: str, layers: Iterable[LayerData], *, group: str = "result"
+) -> list[Callable[[], None]]:
+    """Return what `show` does, one function per layer: each takes napari some ten milliseconds."""
+    layers = list(layers)
+
+    def show_one(new: LayerData) -> None:
+        if source not in viewer.layers:
+            return  # removed meanwhile
+        data, kwargs, kind = new
+        role = _role(kind, str(kwargs.get("name", "")), str(source.name))
+        kwargs = {**kwargs, **place_of(source, _ndim(data, kwargs, kind))}
+        mark = {"source": source.unique_id, "analysis": analysis, "group": group, "role": role}
+        before = shown(viewer, source, analysis, group=group)
+        same = next((layer for layer in before if _shows(layer)["role"] == role), None)
+        _show_one(viewer, same, (data, kwargs, kind), mark)
+
+    def remove_others() -> None:
+        wanted = {
+            _role(kind, str(kwargs.get("name", "")), str(source.name)) for _, kwargs, kind in layers
+        }
+        before = shown(viewer, source, analysis, group=group)
+        remove(viewer, [layer for layer in before if _shows(layer)["role"] not in wanted])
+
+    return [*(partial(show_one, new) for new in layers), remove_others]
+
+
+def shown(
+    viewer: Any, source: Layer | None, analysis: str, *, group: str | None = None
+) -> list[Layer]:
+    """Return the layers that show results of an analysis of a layer, or of any if that is None."""
+    return [
+        layer
+        for layer in viewer.layers
+        if (mark := _shows(layer))
+        and mark["analysis"] == analysis
+        and (source is None or mark["source"] == source.unique_id)
+        and (group is None or mark["group"] == group)
+    ]
+
+
+def remove(viewer: Any, layers: Iterable[Layer]) -> None:
+    """Take result layers away; those the user edited stay."""
+    for layer in layers:
+        if is_edited(layer):
+            release(layer)
+        else:
+            viewer.layers.remove(layer)
+
+
+def is_result(layer: Layer) -> bool:
+    """Tell whether a layer shows a result, other than a picture made from raw frames."""
+    mark = _shows(layer)
+    return bool(mark) and mark.get("group") != "picture"
+
+
+def is_edited(layer: Layer) -> bool:
+    """Tell whether the user has changed the content of a result layer."""
+    return bool(_shows(layer).get(_EDITED))
+
+
+def release(layer: Layer) -> None:
+    """Leave a layer to the user: it shows no result any more."""
+    ours = layer.metadata.get(METADATA_KEY)
+    if isinstance(ours, dict):
+        ours.pop(_SHOWS, None)
+
+
+def is_raw_layer(layer: Layer) -> bool:
+    """Tell whether an Image layer holds raw frames."""
+    ours = layer.metadata.get(METADATA_KEY, {})
+    return isinstance(ours, Mapping) and "frame" in ours.get("dims", ())
+
+
+def picture_of(viewer: Any, raw: Layer) -> Layer | None:
+    """Return the layer with the picture made from a layer of raw frames, if there is one.
+
+    That is one made by us from this very layer, or else one that a reader opened with it: a picture
+    of the same files, the same shots and the same size.
+    """
+    for layer in shown(viewer, raw, "make_picture", group="picture"):
+        return layer
+    try:
+        frames = from_layer(raw)
+    except ValueError:
+        return None
+    if not is_raw(frames):
+        return None
+    for layer in viewer.layers:
+        if not isinstance(layer, Image) or _shows(layer) or is_raw_layer(layer) or layer == raw:
+            continue
+        ours = layer.metadata.get(METADATA_KEY, {})
+        attrs = ours.get("attrs", {}) if isinstance(ours, Mapping) else {}
+        shape = tuple(n for n, dim in zip(frames.shape, frames.dims, strict=True) if dim != "frame")
+        if (
+            attrs.get("picture") is not None
+            and tuple(layer.data.shape) == shape
+            and _same_origin(attrs, frames.attrs)
+        ):
+            return layer
+    return None
+
+
+def show_picture(viewer: Any, raw: Layer, made: LayerData) -> Layer:
+    """Show the picture made from raw frames, in the layer that shows it already if there is one.
+
+    A reader's layer is taken over, with the name and the looks it has. Contrast limits that nobody
+    changed since they were set follow the picture.
+    """
+    data, kwargs, kind = made
+    layer = picture_of(viewer, raw)
+    limits = _shows(layer).get(_CONTRAST) if layer is not None else None
+    if layer is not None and not _shows(layer):
+        limits = list(layer.contrast_limits)
+    mark = {
+        "source": raw.unique_id,
+        "analysis": "make_picture",
+        "group": "picture",
+        "role": "picture",
+        _CONTRAST: kwargs.get("contrast_limits"),
+    }
+    if layer is not None and limits is not None and "contrast_limits" in kwargs:
+        untouched = np.allclose(layer.contrast_limits, limits)
+    else:
+        untouched = False
+    kwargs = {**kwargs, **place_of(raw, _ndim(data, kwargs, kind))}
+    shown_in = _show_one(viewer, layer, (data, kwargs, kind), mark)
+    if untouched:
+        shown_in.contrast_limits = kwargs["contrast_limits"]
+    return shown_in
+
+
+def place_of(source: Layer, ndim: int) -> dict[str, Any]:
+    """Return what a result layer of `ndim` dimensions takes over from its source's place.
+
+    A source of raw frames has one dimension more than its results: its frame axis is left out.
+    """
+    keep = list(range(source.ndim))
+    ours = source.metadata.get(METADATA_KEY, {})
+    dims = tuple(ours.get("dims", ())) if isinstance(ours, Mapping) else ()
+    if "frame" in dims and len(dims) == source.ndim:
+        keep.remove(dims.index("frame"))
+    if len(keep) != ndim:
+        return {}  # the analysis has placed it itself
+    return {
+        "scale": tuple(float(source.scale[i]) for i in keep),
+        "translate": tuple(float(source.translate[i]) for i in keep),
+        "units": tuple(str(source.units[i]) for i in keep),
+        "axis_labels": tuple(source.axis_labels[i] for i in keep),
+    }
+
+
+def _show_one(viewer: Any, layer: Layer | None, new: LayerData, mark: dict[str, Any]) -> Layer:
+    data, kwargs, kind = new
+    if layer is not None and is_edited(layer):
+        release(layer)
+        layer = None
+    looks: dict[str, Any] = {}
+    if layer is not None and (layer.ndim != _ndim(data, kwargs, kind) or kind == "points"):
+        looks = {name: getattr(layer, name) for name in _LOOKS}
+        viewer.layers.remove(layer)
+        layer = None
+    if layer is None:
+        layer = viewer.add_layer(Layer.create(data, {**kwargs, **looks}, kind))
+        for emitter in (layer.events.data, getattr(layer.events, "paint", None)):
+            if emitter is not None:
+                emitter.connect(_mark_edited)
+    else:
+        _update(layer, data, kwargs)
+    ours = {**kwargs.get("metadata", {}).get(METADATA_KEY, {}), _SHOWS: {**mark, _EDITED: False}}
+    layer.metadata = {**layer.metadata, METADATA_KEY: ours}
+    return layer
+
+
+def _update(layer: Layer, data: Any, kwargs: Mapping[str, Any]) -> None:
+    """Give a layer new content and place, and leave its looks as the user has them."""
+    if isinstance(layer, Shapes):
+        _update_shapes(layer, data, kwargs)
+    else:
+        layer.data = data
+        if isinstance(layer, Labels) and "features" in kwargs:
+            layer.features = kwargs["features"]
+    for name in ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels"):
+        if name in kwargs:
+            setattr(layer, name, kwargs[name])
+
+
+def _update_shapes(layer: Shapes, data: Any, kwargs: Mapping[str, Any]) -> None:
+    # looks that are the same for all shapes may be the user's choice; others go with the shapes
+    looks = {}
+    for name in ("edge_width", "edge_color", "face_color"):
+        current = layer.__getattribute__(name) if layer.nshapes else []
+        same = len(current) > 0 and all(np.array_equal(one, current[0]) for one in current)
+        new = kwargs.get(name)
+        per_shape = new is not None and not isinstance(new, str) and np.ndim(new) > 0
+        if same and not per_shape:
+            looks[name] = current[0]
+        elif new is not None:
+            looks[name] = new
+    layer.data = []
+    if len(data):
+        layer.add(data, shape_type=kwargs.get("shape_type", "rectangle"), **looks)
+    if "features" in kwargs:
+        layer.features = kwargs["features"]
+
+
+def _mark_edited(event: Any) -> None:
+    """Note that a result layer's content changed by other hands than ours.
+
+    A plain function, so that it lives on with the layer when the widget is gone; our own changes
+    reset it.
+    """
+    mark = _shows(event.source)
+    if mark:
+        mark[_EDITED] = True
+
+
+def _shows(layer: Layer) -> dict[str, Any]:
+    ours = layer.metadata.get(METADATA_KEY, {})
+    mark = ours.get(_SHOWS, {}) if isinstance(ours, Mapping) else {}
+    return mark if isinstance(mark, dict) else {}
+
+
+def _role(kind: str, name: str, source_name: str) -> str:
+    # the source may be renamed between two runs
+    return f"{kind}: {name.removeprefix(source_name).strip()}"
+
+
+def _ndim(data: Any, kwargs: Mapping[str, Any], kind: str) -> int:
+    if kind in ("shapes", "points"):
+        if kwargs.get("ndim"):
+            return int(kwargs["ndim"])
+        return int(np.shape(data[0])[-1]) if len(data) else len(kwargs.get("scale", (1, 1)))
+    return int(data.ndim)
+
+
+def _same_origin(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    files = [tuple(map(str, attrs.get("files") or ())) for attrs in (one, other)]
+    if files[0] or files[1]:
+        return files[0] == files[1]
+    source = one.get("source")
+    return source is not None and source == other.get("source")

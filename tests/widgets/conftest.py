@@ -1,0 +1,118 @@
+"""A napari window for the widgets' tests, with settings and remembered parameters of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# before napari reads its settings: tests must leave the user's alone
+os.environ.setdefault("NAPARI_CONFIG", str(Path(tempfile.mkdtemp()) / "napari.yaml"))
+
+PLUGIN = "napari-coldatoms"
+
+
+@pytest.fixture(autouse=True)
+def _own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLDATOMS_CONFIG", str(tmp_path / "remembered"))
+
+
+@pytest.fixture(autouse=True)
+def _no_dialog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A modal chooser would hang the tests for ever: make it an error."""
+    from qtpy.QtWidgets import QDialog
+
+    def refuse(self, *_):
+        raise AssertionError(f"a modal dialog was opened: {type(self).__name__}")
+
+    monkeypatch.setattr(QDialog, "exec_", refuse, raising=False)
+    monkeypatch.setattr(QDialog, "exec", refuse)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """Return an empty napari window of usual size, as a plugin sees it."""
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.window.resize(1366, 768)
+    return viewer
+
+
+@pytest.fixture
+def finished(qtbot) -> Callable:
+    """Return a function that waits until a widget is idle."""
+
+    def wait(widget, timeout: int = 60_000) -> None:
+        qtbot.waitUntil(lambda: not widget.busy, timeout=timeout)
+
+    return wait
+
+
+@pytest.fixture
+def detect(viewer) -> Iterator:
+    """Return the widget "Detect clouds", opened in the window as the user would."""
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Detect clouds")
+    return widget
+
+
+@pytest.fixture
+def raw_frames(viewer):
+    """Return the widget "Raw frames → picture", opened in the window as the user would."""
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Raw frames → picture")
+    return widget
+
+
+@pytest.fixture
+def looked_at(qtbot) -> Callable:
+    """Return a function that takes a screenshot, kept in the folder COLDATOMS_SCREENSHOTS."""
+
+    def take(viewer, name: str) -> np.ndarray:
+        qtbot.wait(100)
+        seen = np.asarray(viewer.screenshot(canvas_only=False, flash=False))
+        folder = os.environ.get("COLDATOMS_SCREENSHOTS")
+        if folder:
+            from skimage.io import imsave
+
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            imsave(Path(folder) / f"{name}.png", seen[..., :3], check_contrast=False)
+        return seen
+
+    return take
+
+
+@pytest.fixture
+def add(viewer) -> Callable:
+    """Return a function that adds a stack to the window as its reader would."""
+    from napari_coldatoms.images.stack import to_layer
+
+    def add(stack, **overrides):
+        data, kwargs, _ = to_layer(stack, **overrides)
+        return viewer.add_image(data, **kwargs)
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def series():
+    """Return pictures of three shots with two clouds each, 4 um pixels, dims (shot, y, x)."""
+    from napari_coldatoms.clouds.gaussian import Gaussian2D
+    from napari_coldatoms.images.stack import make_stack
+
+    rng = np.random.default_rng(4)
+    shape = (96, 128)
+    pictures = [
+        Gaussian2D(38 + 4 * i, 40, 14, 9, 0.4, 1.5, 0.0).image(shape)
+        + Gaussian2D(96, 60, 9, 7, 0.1, 1.0, 0.0).image(shape)
+        + rng.normal(0, 0.03, shape)
+        for i in range(3)
+    ]
+    return make_stack(
+        np.stack(pictures),
+        pixel_size=4.0,
+        name="series",
+        coords={"hold": ("shot", np.array([1.0, 2.0, 3.0]), {"units": "ms"})},
+        attrs={"kind": "optical_depth", "source": "/data/series.h5"},
+    )
