@@ -181,7 +181,8 @@ def from_dict(cls: type[T], values: Mapping[str, Any], *, where: str = "") -> T:
     except ParameterError:
         raise
     except ValueError as error:  # values that do not go together
-        raise ParameterError(f"{where}{error}") from error
+        place = f"{where.rstrip('.')}: " if where else ""
+        raise ParameterError(f"{place}{error}") from error
 
 
 def check(analysis: Any, *, where: str = "") -> None:
