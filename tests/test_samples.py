@@ -73,12 +73,15 @@ def test_every_cloud_lies_inside_its_frame():
                 assert x1 < triplet.sizes["x"]
 
 
-def test_mot_and_dipole_trap_overlap():
-    mot, odt = samples.mot_and_odt().attrs["truth"]["clouds"]
+def test_mot_is_round_dipole_trap_long_and_their_boxes_overlap():
+    truth = samples.mot_and_odt().attrs["truth"]
+    mot, odt = truth["clouds"]
     assert (mot["label"], odt["label"]) == ("MOT", "ODT")
     assert odt["wx"] / odt["wy"] > 5
     assert mot["wx"] / mot["wy"] < 1.3
-    assert np.hypot(mot["x0"] - odt["x0"], mot["y0"] - odt["y0"]) < mot["wy"]
+    (top, _, _, right), (_, left, bottom, _) = truth["boxes"]
+    assert left < right
+    assert top < bottom
 
 
 def test_time_of_flight_shows_temperature_gravity_and_atom_number():

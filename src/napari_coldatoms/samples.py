@@ -46,12 +46,12 @@ def single_cloud() -> DataArray:
 
 
 def mot_and_odt() -> DataArray:
-    """Return a faint MOT with a dense dipole trap inside it, under strong fringes.
+    """Return a dense dipole trap and the faint rest of its MOT below, under strong fringes.
 
-    A raw triplet, dims (frame, y, x), 5 um pixels; labels MOT and ODT.
+    A raw triplet, dims (frame, y, x), 5 um pixels; labels MOT and ODT, whose boxes overlap.
     """
-    mot = Gaussian2D(x0=236.0, y0=262.0, wx=104.0, wy=92.0, theta=-0.5, peak=0.35, background=0.0)
-    odt = Gaussian2D(x0=282.0, y0=246.0, wx=84.0, wy=11.0, theta=-0.3, peak=1.8, background=0.0)
+    mot = Gaussian2D(x0=192.0, y0=312.0, wx=104.0, wy=92.0, theta=-0.5, peak=0.40, background=0.0)
+    odt = Gaussian2D(x0=312.0, y0=190.0, wx=84.0, wy=11.0, theta=0.6, peak=1.6, background=0.0)
     return simulate_triplet(
         [mot, odt],
         labels=["MOT", "ODT"],
