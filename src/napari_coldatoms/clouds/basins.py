@@ -5,6 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy import ndimage
+
+# what surrounds a hole is a ring if the hole takes at least this part of both together
+_HOLE = 0.2
+# and if it nowhere falls below this part of its highest point
+_RIM = 0.2
 
 
 @njit(cache=True, nogil=True)
@@ -96,3 +102,56 @@ def basins(
         j, i = rows[k], columns[k]
         labels[j, i] = final[_root(parent, labels[j, i])]
     return labels, peaks[:kept]
+
+
+def close_rings(
+    values: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    peaks: NDArray[np.int64],
+    floor: float,
+    least: float,
+) -> dict[int, NDArray[np.bool_]]:
+    """Join the hills along a ring, and what is inside of it, to one.
+
+    Parameters
+    ----------
+    values, labels, peaks
+        The map and its `basins`; `labels` is changed.
+    floor : float
+        The ring is closed above this level.
+    least : float
+        Height of the ring's top.
+
+    Returns
+    -------
+    dict
+        Label of each ring and its cells, those inside of it included, on the whole map.
+    """
+    rings: dict[int, NDArray[np.bool_]] = {}
+    if len(peaks) == 0:
+        return rings
+    heights = values[peaks[:, 0], peaks[:, 1]]
+    if not (heights >= least).any():
+        return rings
+    edge = np.maximum(floor, _RIM * np.concatenate([[np.inf], heights]))
+    high = np.isin(labels, np.flatnonzero(heights >= least) + 1) & (values >= edge[labels])
+    pieces, n = ndimage.label(high, structure=np.ones((3, 3)))
+    for number, where in enumerate(ndimage.find_objects(pieces), start=1):
+        piece = pieces[where] == number
+        if min(piece.shape) < 5:
+            continue
+        filled = ndimage.binary_fill_holes(piece)
+        holes, count = ndimage.label(filled & ~piece)
+        if count == 0:
+            continue
+        largest = np.bincount(holes.ravel())[1:].max()
+        if largest < max(_HOLE * np.count_nonzero(filled), 4):
+            continue
+        whole = np.zeros(values.shape, dtype=bool)
+        whole[where] = filled
+        inside = [k + 1 for k, (j, i) in enumerate(peaks.tolist()) if whole[j, i]]
+        label = min(inside)
+        labels[np.isin(labels, inside)] = label
+        labels[whole] = label
+        rings[label] = whole
+    return rings

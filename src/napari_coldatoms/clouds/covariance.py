@@ -107,7 +107,7 @@ def finish(
     ny, nx = data.shape
     numbers = np.full(7, np.nan)
     errors = np.full((7, 7), np.nan)
-    e2, e1, ep = np.zeros((5, 5)), np.zeros((3, 3)), np.zeros((3, 3))
+    e2, e1, ep = np.zeros((5, 5)), np.zeros((5, 5)), np.zeros((5, 5))
     accumulate(data, valid, all_valid, shape, e2, e1, ep)
     count = total = square = 0.0
     for j in range(ny):

@@ -3,7 +3,8 @@
 The shape is described by its centre and by the matrix ``M`` in ``exp(-d' M d)``,
 ``d = (x-x0, y-y0)``. Unlike radii and an angle, these have no singular point at a round cloud.
 Peak and background enter linearly and are eliminated: for every shape they take their best values
-(variable projection), so that seeds need neither.
+(variable projection), so that seeds need neither. Near the minimum the exact Hessian takes over
+from J'J.
 
 With the moments ``sum(e**2 dx**i dy**j)``, ``sum(e dx**i dy**j)`` and ``sum(e p dx**i dy**j)`` of
 the profile ``e`` and the pixels ``p``, everything an iteration needs (sum of squares, gradient and
@@ -24,6 +25,7 @@ _FAST = {"reassoc", "contract", "nsz", "arcp"}
 _CUTOFF = 40.0  # exp(-40) = 4e-18 of the peak adds nothing in double precision
 _BLOCK = 8
 _TRUST = 1.5  # largest step: the factor exp(1.5) in M, 1.1 w of the centre
+_NEWTON = 0.5  # steps below this are near enough for the exact Hessian
 _HUGE = 20.0  # largest width, in sizes of the fitted region
 
 CONVERGED, ITERATION_LIMIT, TOO_NARROW, TOO_WIDE, SINGULAR, STUCK = range(6)
@@ -65,21 +67,21 @@ def sum_row(
     dx0: float,
     out: NDArray[np.float64],
 ) -> None:
-    """Write a row's moments: e² dx^0..4, e dx^0..2, e p dx^0..2."""
+    """Write a row's moments with dx^0..4: of e², of e, of e p."""
     s0 = s1 = s2 = s3 = s4 = 0.0
-    t0 = t1 = t2 = 0.0
-    p0 = p1 = p2 = 0.0
+    t0 = t1 = t2 = t3 = t4 = 0.0
+    p0 = p1 = p2 = p3 = p4 = 0.0
     for i in range(n):
         dx = dx0 + i
         e = profile[i]
-        q = e * pixels[i]
         d2 = dx * dx
-        t0 += e
-        t1 += e * dx
-        t2 += e * d2
+        q = e * pixels[i]
+        q2 = q * d2
         p0 += q
         p1 += q * dx
-        p2 += q * d2
+        p2 += q2
+        p3 += q2 * dx
+        p4 += q2 * d2
         e2 = e * e
         f2 = e2 * d2
         s0 += e2
@@ -87,17 +89,15 @@ def sum_row(
         s2 += f2
         s3 += f2 * dx
         s4 += f2 * d2
-    out[0] = s0
-    out[1] = s1
-    out[2] = s2
-    out[3] = s3
-    out[4] = s4
-    out[5] = t0
-    out[6] = t1
-    out[7] = t2
-    out[8] = p0
-    out[9] = p1
-    out[10] = p2
+        g2 = e * d2
+        t0 += e
+        t1 += e * dx
+        t2 += g2
+        t3 += g2 * dx
+        t4 += g2 * d2
+    out[0, 0], out[0, 1], out[0, 2], out[0, 3], out[0, 4] = s0, s1, s2, s3, s4
+    out[1, 0], out[1, 1], out[1, 2], out[1, 3], out[1, 4] = t0, t1, t2, t3, t4
+    out[2, 0], out[2, 1], out[2, 2], out[2, 3], out[2, 4] = p0, p1, p2, p3, p4
 
 
 @njit(cache=True, nogil=True)
@@ -150,7 +150,7 @@ def accumulate(
     reach = int(math.sqrt(_CUTOFF / a)) + 2
     table = gaussian_table(a, reach)
     profile = np.empty(nx)
-    row = np.empty(11)
+    row = np.empty((3, 5))
     for j in range(ny):
         dy = j - y0
         first, last, nearest, scale, slope = row_span(dy, x0, a, b, c, nx)
@@ -165,11 +165,9 @@ def accumulate(
         power = 1.0
         for k in range(5):
             for i in range(5 - k):
-                e2[i, k] += row[i] * power
-            if k < 3:
-                for i in range(3 - k):
-                    e1[i, k] += row[5 + i] * power
-                    ep[i, k] += row[8 + i] * power
+                e2[i, k] += row[0, i] * power
+                e1[i, k] += row[1, i] * power
+                ep[i, k] += row[2, i] * power
             power *= dy
 
 
@@ -256,6 +254,92 @@ def normal_equations(
         gradient[i] = slope
     gram[6, 6] = count
     gradient[6] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def curvature(
+    shape: NDArray[np.float64],
+    peak: float,
+    background: float,
+    e2: NDArray[np.float64],
+    e1: NDArray[np.float64],
+    ep: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Fill sum(residual × second derivative of the model) for x0, y0, a, b, c, peak (6×6).
+
+    What J'J lacks to the Hessian. Where the cloud is no Gaussian the residuals are large, and
+    without it convergence is slow.
+    """
+    a, b, c = shape[2], shape[3], shape[4]
+    left = ep - background * e1 - peak * e2  # sum(residual e dx**i dy**j)
+    # first derivatives of the exponent, as coefficients of dx, dy, dx², dx dy, dy²
+    px = np.array([1, 0, 2, 1, 0])
+    py = np.array([0, 1, 0, 1, 2])
+    poly = np.zeros((5, 5))
+    poly[0, 0], poly[0, 1] = -2 * a, -2 * b
+    poly[1, 0], poly[1, 1] = -2 * b, -2 * c
+    poly[2, 2] = 1.0
+    poly[3, 3] = 2.0
+    poly[4, 4] = 1.0
+    second = np.zeros((5, 5))
+    second[0, 0], second[0, 1], second[1, 1] = (
+        2 * a * left[0, 0],
+        2 * b * left[0, 0],
+        2 * c * left[0, 0],
+    )
+    second[0, 2], second[0, 3] = -2 * left[1, 0], -2 * left[0, 1]
+    second[1, 3], second[1, 4] = -2 * left[1, 0], -2 * left[0, 1]
+    for i in range(5):
+        slope = 0.0
+        for k in range(5):
+            if poly[i, k] != 0.0:
+                slope += poly[i, k] * left[px[k], py[k]]
+        out[i, 5] = out[5, i] = -slope
+        for j in range(i, 5):
+            value = 0.0
+            for k in range(5):
+                if poly[i, k] == 0.0:
+                    continue
+                for m in range(5):
+                    if poly[j, m] != 0.0:
+                        value += poly[i, k] * poly[j, m] * left[px[k] + px[m], py[k] + py[m]]
+            out[i, j] = out[j, i] = peak * (value - second[i, j])
+    out[5, 5] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def without_linear(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the 5×5 matrix of the shape with peak and background eliminated (Schur complement)."""
+    inner = matrix[5, 5] * matrix[6, 6] - matrix[5, 6] * matrix[5, 6]
+    reduced = np.empty((5, 5))
+    for i in range(5):
+        u0 = (matrix[6, 6] * matrix[i, 5] - matrix[5, 6] * matrix[i, 6]) / inner
+        u1 = (matrix[5, 5] * matrix[i, 6] - matrix[5, 6] * matrix[i, 5]) / inner
+        for j in range(5):
+            reduced[i, j] = matrix[i, j] - u0 * matrix[j, 5] - u1 * matrix[j, 6]
+    return reduced
+
+
+@njit(cache=True, nogil=True)
+def positive(matrix: NDArray[np.float64], margin: NDArray[np.float64]) -> bool:
+    """Whether a small symmetric matrix less a tenth of the diagonal of `margin` is positive."""
+    n = matrix.shape[0]
+    lower = np.zeros((n, n))
+    for i in range(n):
+        for j in range(i + 1):
+            value = matrix[i, j]
+            if i == j:
+                value -= 0.05 * margin[i, i]
+            for k in range(j):
+                value -= lower[i, k] * lower[j, k]
+            if i == j:
+                if not value > 0:
+                    return False
+                lower[i, i] = math.sqrt(value)
+            else:
+                lower[i, j] = value / lower[j, j]
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -382,8 +466,10 @@ def minimise(
     if all_valid:
         count = float(ny * nx)
     widest = _HUGE * max(ny, nx)
-    e2, e1, ep = np.zeros((5, 5)), np.zeros((3, 3)), np.zeros((3, 3))
+    e2, e1, ep = np.zeros((5, 5)), np.zeros((5, 5)), np.zeros((5, 5))
     gram, gradient = np.zeros((7, 7)), np.zeros(7)
+    bend, full = np.zeros((6, 6)), np.zeros((7, 7))
+    last_step = np.inf
     n = 5 if free_angle else 4
     shape = start.copy()
     accumulate(pixels, valid, all_valid, shape, e2, e1, ep)
@@ -398,20 +484,25 @@ def minimise(
     while iterations < max_iterations:
         normal_equations(shape, peak, background, e2, e1, ep, count, gram, gradient)
         directions = natural_directions(shape, free_angle, cosine, sine)
-        # peak and background eliminated (Schur complement), then the steps in units of the cloud
-        inner = gram[5, 5] * gram[6, 6] - gram[5, 6] * gram[5, 6]
-        reduced = np.empty((5, 5))
-        for i in range(5):
-            u0 = (gram[6, 6] * gram[i, 5] - gram[5, 6] * gram[i, 6]) / inner
-            u1 = (gram[5, 5] * gram[i, 6] - gram[5, 6] * gram[i, 5]) / inner
-            for j in range(5):
-                reduced[i, j] = gram[i, j] - u0 * gram[j, 5] - u1 * gram[j, 6]
-        normal = directions.T @ reduced @ directions
+        normal = directions.T @ without_linear(gram) @ directions
         slope = directions.T @ gradient[:5]
+        hessian = normal
+        newton = False
+        if last_step < _NEWTON:
+            curvature(shape, peak, background, e2, e1, ep, bend)
+            for i in range(6):
+                for j in range(6):
+                    full[i, j] = gram[i, j] - bend[i, j]
+            for i in range(7):
+                full[i, 6] = full[6, i] = gram[i, 6]
+            exact = directions.T @ without_linear(full) @ directions
+            newton = positive(exact, normal)
+            if newton:
+                hessian = exact
         accepted = False
         while not accepted and iterations < max_iterations:
             iterations += 1
-            damped = normal.copy()
+            damped = hessian.copy()
             floor = 0.0
             for i in range(n):
                 floor = max(floor, normal[i, i])
@@ -425,6 +516,7 @@ def minimise(
                 longest = max(longest, abs(step[i]))
             if not math.isfinite(longest):
                 return shape, peak, background, rest, iterations, SINGULAR
+            length = min(longest, _TRUST)
             if longest > _TRUST:
                 step *= _TRUST / longest
             trial = moved(shape, step, directions, free_angle, cosine, sine)
@@ -453,6 +545,7 @@ def minimise(
                     status = SINGULAR
             if new_rest <= rest + rounding:
                 accepted = True
+                last_step = length
                 predicted = 0.0
                 for i in range(n):
                     predicted += step[i] * (slope[i] + damping * normal[i, i] * step[i])
@@ -466,6 +559,9 @@ def minimise(
                 status = ITERATION_LIMIT
                 if 0 <= predicted <= 1e-10 * rest and gain < 2:
                     return shape, peak, background, rest, iterations, CONVERGED
+            elif newton:
+                hessian = normal
+                newton = False
             else:
                 damping *= growth
                 growth *= 2.0

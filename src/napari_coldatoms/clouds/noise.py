@@ -65,19 +65,26 @@ def difference_noise(pixels: NDArray[np.float64], samples: int = 4096) -> float:
     return middle / _MEDIAN / _DIFFERENCE_NORM
 
 
-def histogram_peak(values: NDArray[np.float64]) -> float:
+def histogram_peak(values: NDArray[np.float64], most: int = 100_000) -> float:
     """Return the position of the peak of the histogram of ``values`` (any shape, NaN ignored).
 
     The background level ``I_b`` of Hofer et al. 2021 (arXiv:2011.10536), section 5. The histogram is
     smoothed by a Gaussian kernel about as wide as the peak itself, so that the position does not
     hang on the choice of bins.
 
+    Parameters
+    ----------
+    values : array
+        Pixels without clouds.
+    most : int
+        Of more pixels than this, evenly spread ones are taken.
+
     Raises
     ------
     ValueError
         If there is no finite value.
     """
-    flat = np.asarray(values, dtype=float).ravel()
+    flat = thinned(values, most)
     flat = flat[np.isfinite(flat)]
     if flat.size == 0:
         raise ValueError("expected finite pixels outside the clouds for the background, found none")
@@ -101,3 +108,14 @@ def histogram_peak(values: NDArray[np.float64]) -> float:
             break
         peak = float(np.average(near, weights=weights))
     return float(peak)
+
+
+def thinned(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Return about `most` of the values, evenly spread, as a flat array."""
+    values = np.asarray(values, dtype=float)
+    flat = values.ravel()
+    step = -(-flat.size // most)
+    # a step that divides the length of a row would take a few columns only
+    while step > 1 and values.shape[-1] % step == 0:
+        step += 1
+    return flat[::step]

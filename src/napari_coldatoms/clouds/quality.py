@@ -19,6 +19,9 @@ MIN_SIGNIFICANCE = 6.5
 # structured residuals (rms, part of the peak) above which a Gaussian does not describe a cloud
 MAX_STRUCTURE = 0.035
 _STRUCTURE_SIGNIFICANCE = 4.0
+_STRUCTURE_PIXELS = 20_000
+# and above which it describes nothing
+HOPELESS_STRUCTURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,11 @@ def structure(
     structure has that of its mean square.
     """
     ny, nx = residuals.shape
+    stride = 1 + ny * nx // _STRUCTURE_PIXELS  # of the rows; enough to judge large regions by
     total = np.zeros(2)
     square = np.zeros(2)
     count = np.zeros(2)
-    for j in range(ny):
+    for j in range(0, ny, stride):
         for i in range(nx):
             if valid[j, i] == 0:
                 continue
@@ -127,6 +131,9 @@ def judge(
     error = math.hypot(inside_error, outside_error if outside > 0 else 0.0)
     part = math.sqrt(max(excess, 0.0)) / abs(gaussian.peak)
     if part > MAX_STRUCTURE and excess > _STRUCTURE_SIGNIFICANCE * error:
+        if part > HOPELESS_STRUCTURE:
+            message = f"no Gaussian: structured residuals of {100 * part:.0f} % of the peak"
+            return Verdict(False, "failed", message)
         message = (
             f"converged, but the cloud is not Gaussian: "
             f"structured residuals of {100 * part:.0f} % of the peak"

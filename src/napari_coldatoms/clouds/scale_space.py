@@ -15,13 +15,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_coldatoms.clouds.noise import histogram_peak
+from napari_coldatoms.clouds.noise import histogram_peak, thinned
 
-# pixels across the window of the local noise: 2 * 7 + 1
-_NOISE_REACH = 7
+# pixels across the window of the local noise: 2 * 12 + 1; and differences it must hold
+_NOISE_REACH = 12
+_FEWEST = 9
 # the coarsest level still has this many cells across the frame
 _SMALLEST_LEVEL = 10
 _KERNEL_REACH = 3
+# the deepest place of a level widens its noise up to this factor
+_DEEPEST = 2.0
+# what rises above the background by more widths than this is no background
+_CLIP = 3.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def scale_space(pixels: NDArray[np.float64]) -> ScaleSpace | None:
     # where the camera shows a constant the differences vanish, yet the weight must not grow
     # without limit
     local = np.maximum(local, 0.5 * typical)
-    background = histogram_peak(_thinned(pixels))
+    background = histogram_peak(pixels, 20_000)
     clean = without_hot_pixels(pixels, local, background)
     weight = np.where(finite, 1 / local**2, 0.0)
     weighted = np.where(finite, (clean - background) * weight, 0.0)
@@ -97,59 +102,62 @@ def scale_space(pixels: NDArray[np.float64]) -> ScaleSpace | None:
     return ScaleSpace(tuple(levels), background, typical, clean)
 
 
-def _thinned(pixels: NDArray[np.float64], most: int = 60_000) -> NDArray[np.float64]:
-    """Return enough of the pixels for a histogram."""
-    flat = pixels.ravel()
-    step = max(1, flat.size // most)
-    while step > 1 and pixels.shape[1] % step == 0:
-        step += 1
-    return flat[::step]
-
-
 def _level(weighted: NDArray[np.float64], weight: NDArray[np.float64], size: int) -> Level:
     kernel = np.exp(-0.5 * np.arange(-_KERNEL_REACH, _KERNEL_REACH + 1) ** 2)
     kernel /= kernel.sum()
-    amplitude, noise, significance = ratio(
+    amplitude, noise = ratio(
         smoothed(weighted, kernel), smoothed(weight, kernel), smoothed(weight, kernel**2)
     )
-    known = significance[np.isfinite(noise)]
-    centre, spread = _lower_side(known)
-    if spread > 1:
-        noise = noise * spread
-        significance = significance / spread
-    shift = centre / max(spread, 1.0)
+    known = np.isfinite(noise)
+    # the level of the background as this scale sees it: fringes make the histogram's peak an edge
+    noises = noise[known]
+    quiet = amplitude[known][noises <= 2 * np.median(noises)] if noises.size else noises
+    centre, _ = _lower_side(quiet)
+    amplitude -= centre
+    significance = amplitude / noise
+    centre, spread = _lower_side(significance[known])
+    spread = max(spread, 1.0)
     sigma = math.sqrt(size**2 + (size**2 - 1) / 12)
-    return Level(size, sigma, amplitude, noise, significance - shift)
+    return Level(size, sigma, amplitude, noise * spread, significance / spread)
 
 
 def _lower_side(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the most frequent value and the standard deviation of the side below it."""
-    values = _thinned(values[None, :], 20_000)
-    if values.size < 10:
+    """Return centre and width of the background's distribution, the latter from below the centre.
+
+    The centre is the median of what remains when clouds are cut off above. (The most frequent value
+    would be an edge of the distribution where one strong fringe system makes it.)
+    """
+    sample = np.sort(thinned(values, 8_000))
+    if sample.size < 10:
         return 0.0, 1.0
-    centre = histogram_peak(values)
-    below = centre - values[values < centre]
-    if below.size < 5:
-        return centre, 1.0
+    for _ in range(8):
+        low, centre = sample[int(0.1587 * sample.size)], sample[sample.size // 2]
+        kept = int(np.searchsorted(sample, centre + _CLIP * (centre - low), side="right"))
+        if kept == sample.size or kept < 10:
+            break
+        sample = sample[:kept]
     # two quantiles: the first alone would not see a few strong stripes
-    middle, far = np.percentile(below, [50, 90])
-    return centre, float(max(middle / 0.6745, far / 1.645))
+    low, lowest, centre = (sample[int(part * sample.size)] for part in (0.1587, 0.05, 0.5))
+    width = float(max(centre - low, (centre - lowest) / 1.645))
+    # as deep as the background falls it may also rise, where fringes end at the border or beat;
+    # a negative ghost of a cloud must not hide others, hence the limit
+    usual = math.sqrt(2 * math.log(values.size)) + 0.3
+    deepest = float(centre - values.min()) / usual
+    return float(centre), min(max(width, deepest), _DEEPEST * width)
 
 
 @njit(cache=True, nogil=True)
 def local_noise(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Return the white noise around each pixel, and the frame's median of it.
 
-    From the mean size of the second differences in x and y within 15×15 pixels.
+    From the mean size of the second differences in x and y within 25×25 pixels; where invalid pixels
+    leave few of those, of the differences along rows. Infinite where there are few of these, too.
     """
     ny, nx = pixels.shape
-    reach = _NOISE_REACH
-    # sums over columns of the window, then along the row
-    size = np.zeros((ny, nx))
-    known = np.zeros((ny, nx))
+    second = np.full((ny, nx), np.nan)
     for j in range(1, ny - 1):
         for i in range(1, nx - 1):
-            value = (
+            second[j, i] = abs(
                 4 * pixels[j, i]
                 - 2 * (pixels[j - 1, i] + pixels[j + 1, i] + pixels[j, i - 1] + pixels[j, i + 1])
                 + pixels[j - 1, i - 1]
@@ -157,52 +165,72 @@ def local_noise(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], float
                 + pixels[j + 1, i - 1]
                 + pixels[j + 1, i + 1]
             )
-            if math.isfinite(value):
-                size[j, i] = abs(value)
-                known[j, i] = 1.0
-    out = np.empty((ny, nx))
-    column = np.zeros(nx)
-    column_known = np.zeros(nx)
-    for j in range(min(reach, ny)):
-        for i in range(nx):
-            column[i] += size[j, i]
-            column_known[i] += known[j, i]
+    out, few = window_mean(second, _NOISE_REACH, _FEWEST)
     factor = math.sqrt(math.pi / 2) / 6
     for j in range(ny):
-        if j + reach < ny:
-            for i in range(nx):
-                column[i] += size[j + reach, i]
-                column_known[i] += known[j + reach, i]
-        if j - reach - 1 >= 0:
-            for i in range(nx):
-                column[i] -= size[j - reach - 1, i]
-                column_known[i] -= known[j - reach - 1, i]
-        total = count = 0.0
-        for i in range(min(reach, nx)):
-            total += column[i]
-            count += column_known[i]
         for i in range(nx):
-            if i + reach < nx:
-                total += column[i + reach]
-                count += column_known[i + reach]
-            if i - reach - 1 >= 0:
-                total -= column[i - reach - 1]
-                count -= column_known[i - reach - 1]
-            out[j, i] = max(total, 0.0) / count * factor if count > 0.5 else np.nan
+            out[j, i] *= factor
+    if few:
+        for j in range(ny):
+            for i in range(nx - 1):
+                second[j, i] = abs(pixels[j, i + 1] - pixels[j, i])
+            second[j, nx - 1] = np.nan
+        other, few = window_mean(second, _NOISE_REACH, _FEWEST)
+        factor = math.sqrt(math.pi) / 2
+        for j in range(ny):
+            for i in range(nx):
+                if not math.isfinite(out[j, i]):
+                    out[j, i] = factor * other[j, i]
     step = max(1, (ny * nx) // 10_000)
     sample = np.empty((ny * nx) // step + 1)
     n = 0
     for index in range(0, ny * nx, step):
         value = out[index // nx, index % nx]
-        if math.isfinite(value):
+        if math.isfinite(value) and math.isfinite(pixels[index // nx, index % nx]):
             sample[n] = value
             n += 1
-    typical = np.median(sample[:n]) if n else np.nan
-    for j in range(ny):
-        for i in range(nx):
-            if not math.isfinite(out[j, i]):
-                out[j, i] = typical
-    return out, typical
+    return out, np.median(sample[:n]) if n else np.nan
+
+
+@njit(cache=True, nogil=True)
+def window_mean(
+    values: NDArray[np.float64], reach: int, fewest: int
+) -> tuple[NDArray[np.float64], bool]:
+    """Return the mean of the finite values within a square; inf (and True) where there are few."""
+    ny, nx = values.shape
+    out = np.empty((ny, nx))
+    column, known = np.zeros(nx), np.zeros(nx)
+    few = False
+    for j in range(-reach, ny):
+        # running sums: a row comes in below, one goes out above
+        if j + reach < ny:
+            for i in range(nx):
+                if math.isfinite(values[j + reach, i]):
+                    column[i] += values[j + reach, i]
+                    known[i] += 1
+        if j < 0:
+            continue
+        if j - reach - 1 >= 0:
+            for i in range(nx):
+                if math.isfinite(values[j - reach - 1, i]):
+                    column[i] -= values[j - reach - 1, i]
+                    known[i] -= 1
+        total = count = 0.0
+        for i in range(-reach, nx):
+            if i + reach < nx:
+                total += column[i + reach]
+                count += known[i + reach]
+            if i < 0:
+                continue
+            if i - reach - 1 >= 0:
+                total -= column[i - reach - 1]
+                count -= known[i - reach - 1]
+            if count >= fewest:
+                out[j, i] = max(total, 0.0) / count
+            else:
+                out[j, i] = np.inf
+                few = True
+    return out, few
 
 
 @njit(cache=True, nogil=True)
@@ -276,16 +304,14 @@ def smoothed(values: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArra
 @njit(cache=True, nogil=True)
 def ratio(
     weighted: NDArray[np.float64], weight: NDArray[np.float64], square: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return amplitude, its noise and their ratio; 0, inf and 0 where there is no weight."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return amplitude and its noise; 0 and inf where there is no weight."""
     ny, nx = weighted.shape
     amplitude = np.zeros((ny, nx))
     noise = np.full((ny, nx), np.inf)
-    significance = np.zeros((ny, nx))
     for j in range(ny):
         for i in range(nx):
             if weight[j, i] > 0:
                 amplitude[j, i] = weighted[j, i] / weight[j, i]
                 noise[j, i] = math.sqrt(square[j, i]) / weight[j, i]
-                significance[j, i] = weighted[j, i] / math.sqrt(square[j, i])
-    return amplitude, noise, significance
+    return amplitude, noise

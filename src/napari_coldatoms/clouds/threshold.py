@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_coldatoms.clouds.basins import basins
+from napari_coldatoms.clouds.basins import basins, close_rings
 from napari_coldatoms.clouds.scale_space import Level, ScaleSpace, scale_space
 
 # a scale at which a cloud reaches this significance is fine enough to draw its mask
@@ -41,6 +41,15 @@ class ThresholdOptions:
             "tooltip": "rise above the saddle that makes a cloud of its own (part of its peak)",
         },
     ] = 0.3
+    faintest: Annotated[
+        float,
+        {
+            "min": 0.0,
+            "max": 1.0,
+            "step": 0.01,
+            "tooltip": "least height of a cloud (part of the highest in the frame)",
+        },
+    ] = field(default=0.01, metadata={"advanced": True})
     floor: Annotated[
         float,
         {"min": 0.5, "max": 20.0, "step": 0.5, "tooltip": "edge of faint clouds (noise widths)"},
@@ -94,6 +103,7 @@ class _Hill:
     best: float
     row: float
     column: float
+    ring: NDArray[np.bool_] | None = None
 
 
 def segment(
@@ -124,10 +134,14 @@ def segment(
         labels, peaks = basins(
             level.significance, options.floor, options.significance, options.prominence
         )
+        rings = close_rings(level.significance, labels, peaks, options.floor, options.significance)
         maps.append(labels)
-        hills = _follow(hills, index, level, labels, peaks, options.significance)
+        hills = _follow(hills, index, level, labels, peaks, rings, options.significance)
     regions = []
-    for hill in hills:
+    heights = [float(space.levels[hill.level].amplitude[hill.peak]) for hill in hills]
+    for hill, height in zip(hills, heights, strict=True):
+        if height < options.faintest * max(heights):
+            continue
         region = _draw(space.levels[hill.level], maps[hill.level], hill, pixels.shape, options)
         if region is not None and np.count_nonzero(region.mask) >= options.smallest:
             regions.append(region)
@@ -141,6 +155,7 @@ def _follow(
     level: Level,
     labels: NDArray[np.int32],
     peaks: NDArray[np.int64],
+    rings: dict[int, NDArray[np.bool_]],
     least: float,
 ) -> list[_Hill]:
     """Return the hills known so far with what one more, coarser level shows."""
@@ -152,6 +167,8 @@ def _follow(
         within.setdefault(int(labels[row, column]), []).append(hill)
     kept = list(within.get(0, []))
     for number, (j, i) in enumerate(peaks.tolist(), start=1):
+        if labels[j, i] != number:
+            continue  # became part of a ring
         height = float(level.significance[j, i])
         known = within.get(number, [])
         new = _Hill(
@@ -159,26 +176,43 @@ def _follow(
             number,
             (j, i),
             height,
-            height,
+            max([height, *(hill.best for hill in known)]),
             (j + 0.5) * level.size,
             (i + 0.5) * level.size,
+            rings.get(number),
         )
-        if not known:
-            if height >= least:
+        if any(hill.ring is not None for hill in known):
+            # at coarser scales a ring is a heap, or falls apart
+            for hill in known:
+                hill.best = max(height, hill.best)
+            kept.extend(known)
+        elif not known:
+            if height >= least and not any(_encloses(hill, new) for hill in hills):
                 kept.append(new)
+        elif new.ring is not None:
+            kept.append(new)
         elif len(known) == 1:
             hill = known[0]
             if hill.significance < _CLEAR and height > hill.significance:
                 kept.append(new)
-                new.best = max(height, hill.best)
             else:
-                hill.best = max(height, hill.best)
+                hill.best = new.best
                 kept.append(hill)
         elif height > _WHOLE * math.sqrt(sum(hill.best**2 for hill in known)):
             kept.append(new)
         else:
             kept.extend(known)
     return kept
+
+
+def _encloses(hill: _Hill, other: _Hill) -> bool:
+    """Whether a hill is a ring with the top of another one inside."""
+    if hill.ring is None:
+        return False
+    size = 2**hill.level
+    row = min(int(other.row / size), hill.ring.shape[0] - 1)
+    column = min(int(other.column / size), hill.ring.shape[1] - 1)
+    return bool(hill.ring[row, column])
 
 
 def _draw(
@@ -189,14 +223,18 @@ def _draw(
     options: ThresholdOptions,
 ) -> Region | None:
     """Return the pixels of a hill inside its 1/e² contour, or above the noise where that is higher."""
-    peak = float(level.amplitude[hill.peak])
+    own = labels == hill.label
+    # the most significant place need not be the highest: dense cores are noisy
+    peak = float(level.amplitude[own & (level.significance >= options.significance)].max(initial=0))
     if not peak > 0:
         return None
     floor = options.floor * float(level.noise[hill.peak])
     fraction = max(math.exp(-2.0), floor / peak)
-    own = labels == hill.label
+    amplitude = level.amplitude
+    if hill.ring is not None:  # its inside belongs to it
+        amplitude = np.where(hill.ring, np.maximum(amplitude, peak), amplitude)
     # the smoothing widens the cloud: at the true 1/e² radius w it stands at exp(-2 w² / w_s²)
-    seen = np.count_nonzero(own & (level.amplitude >= fraction * peak)) * level.size**2
+    seen = np.count_nonzero(own & (amplitude >= fraction * peak)) * level.size**2
     seen_width = seen / math.pi * 2 / -math.log(fraction)
     narrowing = max(1 - 4 * level.sigma**2 / seen_width, 0.25) if seen_width > 0 else 1.0
     fraction = max(math.exp(-2.0 * narrowing), floor / peak)
@@ -207,9 +245,9 @@ def _draw(
     x0, x1 = int(columns.min()), int(columns.max()) + 1
     size = level.size
     if size == 1:
-        inside = own[y0:y1, x0:x1] & (level.amplitude[y0:y1, x0:x1] >= fraction * peak)
+        inside = own[y0:y1, x0:x1] & (amplitude[y0:y1, x0:x1] >= fraction * peak)
     else:
-        inside = _magnified(level.amplitude, own, (y0, x0, y1, x1), size) >= fraction * peak
+        inside = _magnified(amplitude, own, (y0, x0, y1, x1), size) >= fraction * peak
     top, left = y0 * size, x0 * size
     inside = inside[: shape[0] - top, : shape[1] - left]
     pieces, n = ndimage.label(inside, structure=np.ones((3, 3)))
