@@ -124,3 +124,23 @@ def test_time_of_flight_shows_temperature_gravity_and_atom_number():
     # the heights are sums over pixels of 6 um, so that they are lengths too
     atoms = np.sqrt(2 * np.pi) * sigma_x * height_x / truth["cross_section"]
     np.testing.assert_allclose(atoms, truth["atom_number"], rtol=0.03)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_open_as_layers_with_scale_and_units(name):
+    from napari.layers import Layer
+
+    stack = getattr(samples, name)()
+    layers = [Layer.create(*data) for data in getattr(samples, f"{name}_layers")()]
+    raw, picture = layers
+    assert (raw.visible, picture.visible) == (False, True)
+    assert raw.data.shape == stack.shape
+    assert picture.data.shape == tuple(stack.sizes[d] for d in stack.dims if d != "frame")
+    pixel = float(stack.x[1] - stack.x[0])
+    for layer in layers:
+        np.testing.assert_allclose(layer.scale[-2:], pixel)
+        assert [str(unit) for unit in layer.units[-2:]] == ["micrometer"] * 2
+    expected = plain_optical_depth(stack if "shot" not in stack.dims else stack[0])
+    shown = np.asarray(picture.data[0] if picture.data.ndim == 3 else picture.data)
+    # the reader may correct the probe power, which is one number per shot
+    assert np.nanstd(shown - expected) < 1e-3
