@@ -9,15 +9,12 @@ give the centre of each pixel in the object plane.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from napari_coldatoms.images.roles import ROLES
-
-if TYPE_CHECKING:
-    import napari.layers
 
 METADATA_KEY = "napari_coldatoms"
 """Key of `napari.layers.Layer.metadata` under which everything of ours is kept."""
@@ -251,13 +248,21 @@ def to_layer(stack: xr.DataArray, **overrides: Any) -> tuple[Any, dict[str, Any]
     return stack.data, kwargs, "image"
 
 
-def from_layer(layer: napari.layers.Image) -> xr.DataArray:
+def from_layer(layer: Any) -> xr.DataArray:
     """Take the stack back from a napari Image layer, also from one that is not ours.
 
     Scale, translate and units are the layer's own, so that what the user changed counts. Dims,
     coordinates and attributes come from our metadata where there are any and still fit; otherwise
     two dimensions are ``y, x`` and three ``shot, y, x``. Lazy data stay lazy; of a multiscale
     layer the finest level is taken.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+
+    Returns
+    -------
+    DataArray
 
     Raises
     ------
@@ -406,7 +411,7 @@ def _placement(stack: xr.DataArray, labels: tuple[str, ...]) -> dict[str, Any]:
     return place
 
 
-def _orientation_of(layer: napari.layers.Layer) -> dict[str, list[list[float]]]:
+def _orientation_of(layer: Any) -> dict[str, list[list[float]]]:
     """Return what napari's transform holds besides scale and translate, for y and x alone."""
     found = {}
     ndim = layer.ndim

@@ -1,0 +1,266 @@
+"""Reading: which format a file has, which files belong together, and what comes out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import xarray as xr
+
+from napari_coldatoms.images.stack import StackError
+from napari_coldatoms.readers.combine import concatenate
+from napari_coldatoms.readers.errors import ReadError, ReadWarning, describe_content, first_line
+from napari_coldatoms.readers.grouping import group_files, shot_name
+from napari_coldatoms.readers.lazy import LIMIT, Lazy
+from napari_coldatoms.readers.named import stacks_of_named
+from napari_coldatoms.readers.plain import Plain, stack_of_file, stack_of_shot
+
+PathLike = str | os.PathLike[str]
+Result = TypeVar("Result")
+
+_FORMATS: dict[str, str] = {
+    ".tif": "a TIFF file with grey pictures",
+    ".tiff": "a TIFF file with grey pictures",
+    ".h5": "an HDF5 file with pictures",
+    ".hdf5": "an HDF5 file with pictures",
+    ".hdf": "an HDF5 file with pictures",
+    ".fits": "a FITS file with a picture or a cube of frames",
+    ".fit": "a FITS file with a picture or a cube of frames",
+    ".fts": "a FITS file with a picture or a cube of frames",
+    ".npy": "a numpy array of pictures",
+    ".npz": "a numpy archive with arrays of pictures",
+    ".json": "an Oqtant job with pictures (inputs[i].output.values)",
+}
+SUFFIXES = tuple(_FORMATS)
+"""Suffixes of the files that can be read, in lower case."""
+
+
+def read(path: PathLike | Sequence[PathLike], *, lazy: Lazy = "auto") -> list[xr.DataArray]:
+    """Read camera files.
+
+    Parameters
+    ----------
+    path : path, or sequence of paths
+        A file; a file of a shot with one file for each frame, whose others are found beside it; a
+        folder, whose camera files are read; or several of these. Of several files exactly these
+        are read.
+    lazy : bool or "auto"
+        Whether the pictures stay in their files until they are asked for; by default where they
+        are larger than 256 MB.
+
+    Returns
+    -------
+    list of DataArray
+        One stack for each kind of picture, each with a name: raw frames with dims
+        ([shot,] frame, y, x), ready pictures ([shot,] y, x). Shots of several files are stacked.
+
+    Raises
+    ------
+    ReadError
+        Nothing could be read; the message names the (first) file, what was expected and what was
+        found.
+
+    Warns
+    -----
+    ReadWarning
+        Some of several files could not be read.
+    """
+    several = not isinstance(path, str | os.PathLike)
+    paths: list[Path] = [Path(each) for each in path] if several else [Path(path)]  # type: ignore
+    if not paths:
+        raise ReadError("no file", "at least one file", "none")
+    stacks, errors = read_many(paths, lazy=lazy, siblings=len(paths) == 1)
+    if not stacks:
+        raise errors[0]
+    if errors:
+        lines = "; ".join(str(error) for error in errors[:3])
+        more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
+        warnings.warn(f"skipped: {lines}{more}", ReadWarning, stacklevel=2)
+    return stacks
+
+
+def group(paths: PathLike | Iterable[PathLike], *, siblings: bool = True) -> list[tuple[Path, ...]]:
+    """Sort files into shots: those that belong together, and each other file by itself.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+        Files, and folders whose camera files are taken (not those of folders in them). Files of
+        other formats are left out, also if they are named.
+    siblings : bool
+        Whether the other frames of a shot are found beside a given file.
+
+    Returns
+    -------
+    list of tuple of Path
+        In natural order of their names; no file twice.
+    """
+    listed = [paths] if isinstance(paths, str | os.PathLike) else paths
+    given = [Path(os.path.abspath(path)) for path in listed]  # noqa: PTH100 (keeps links)
+    files: list[Path] = []
+    single: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            files += _camera_files(path)
+        elif path.suffix.lower() in _FORMATS:
+            single.append(path)
+    groups = group_files(files, siblings=False) if files else []
+    if single:
+        taken = {path for each in groups for path in each}
+        rest = [path for path in single if path not in taken]
+        groups += [g for g in group_files(rest, siblings=siblings) if not taken & set(g)]
+    return groups
+
+
+def read_many(
+    paths: Iterable[PathLike], *, lazy: Lazy = "auto", siblings: bool = True
+) -> tuple[list[xr.DataArray], list[ReadError]]:
+    """Read many files and stack what is alike; collect failures instead of raising them.
+
+    Parameters
+    ----------
+    paths : iterable of paths
+        Files and folders.
+    lazy : bool or "auto"
+        As in `read`; "auto" counts all files together.
+    siblings : bool
+        As in `group`.
+
+    Returns
+    -------
+    stacks : list of DataArray
+    errors : list of ReadError
+    """
+    listed = [Path(path) for path in paths]
+    errors: list[ReadError] = []
+    for path in listed:
+        if not path.exists():
+            errors.append(ReadError(path, "a file or folder", "nothing of this name"))
+        elif path.is_dir():
+            if not _camera_files(path):
+                errors.append(
+                    ReadError(path, f"camera files ({_suffixes()})", "none in the folder")
+                )
+        elif path.suffix.lower() not in _FORMATS:
+            found = f"{describe_content(path)} with the suffix {path.suffix or 'missing'!r}"
+            errors.append(ReadError(path, f"a camera file ({_suffixes()})", found))
+    groups = group([path for path in listed if path.exists()], siblings=siblings)
+    if lazy == "auto" and len(groups) > 1:
+        total = sum(file.stat().st_size for files in groups for file in files if file.exists())
+        lazy = "auto" if total <= LIMIT else True
+    stacks: list[xr.DataArray] = []
+    for files in groups:
+        try:
+            stacks += _read_shot(files, lazy)
+        except ReadError as error:
+            errors.append(error)
+    return concatenate(stacks), errors
+
+
+def _read_shot(files: tuple[Path, ...], lazy: Lazy) -> list[xr.DataArray]:
+    """Read one file, or the files of one shot; the result knows where it comes from."""
+    name = shot_name(files)
+    if len(files) == 1:
+        stacks = _read_file(files[0], name, lazy)
+        found: list[tuple[tuple[Path, ...], xr.DataArray]] = [(files, each) for each in stacks]
+    else:
+        loaded = [(file, _guarded(file, partial(_load_plain, file, lazy))) for file in files]
+        if all(len(plains) == 1 for _, plains in loaded):
+            try:
+                stack = stack_of_shot([(file, plains[0]) for file, plains in loaded], name)
+            except StackError as error:
+                raise ReadError(files[0], "frames of one shot", first_line(error)) from error
+            found = [(files, stack)]
+        else:
+            found = [
+                ((file,), stack) for file in files for stack in _read_file(file, file.stem, lazy)
+            ]
+    for members, stack in found:
+        stack.attrs.setdefault("dataset", "")
+        stack.attrs["source"] = str(members[0])
+        stack.attrs["files"] = [str(file) for file in members]
+        source = str(members[0])
+        if "shot" in stack.dims:
+            stack.coords["source"] = ("shot", [source] * stack.sizes["shot"])
+        else:
+            stack.coords["source"] = source
+    return [stack for _, stack in found]
+
+
+def _read_file(path: Path, name: str, lazy: Lazy) -> list[xr.DataArray]:
+    def stacks() -> list[xr.DataArray]:
+        suffix = path.suffix.lower()
+        if suffix in (".h5", ".hdf5", ".hdf"):
+            from napari_coldatoms.readers import hdf5
+
+            return hdf5.read(path, lazy)
+        if suffix == ".json":
+            from napari_coldatoms.readers import oqtant
+
+            return oqtant.read(path)
+        if suffix == ".npz":
+            from napari_coldatoms.readers import numpy_files
+
+            return stacks_of_named(*numpy_files.load_npz(path, lazy))
+        plains = _load_plain(path, lazy)
+        made = []
+        for plain in plains:
+            made.append(stack_of_file(plain, path.stem))
+        return made
+
+    made = _guarded(path, stacks)
+    for stack in made:
+        stack.name = f"{name} {stack.attrs.get('dataset', '')}".strip()
+    return made
+
+
+def _load_plain(path: Path, lazy: Lazy) -> list[Plain]:
+    suffix = path.suffix.lower()
+    if suffix in (".tif", ".tiff"):
+        from napari_coldatoms.readers import tiff
+
+        return tiff.load(path, lazy)
+    if suffix == ".npy":
+        from napari_coldatoms.readers import numpy_files
+
+        return numpy_files.load_npy(path, lazy)
+    from napari_coldatoms.readers import fits
+
+    return fits.load(path, lazy)
+
+
+def _guarded(path: Path, action: Callable[[], Result]) -> Result:
+    """Run the reading of a file; whatever goes wrong becomes one clear error."""
+    try:
+        if path.stat().st_size == 0:
+            raise ReadError(path, _FORMATS[path.suffix.lower()], "an empty file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return action()
+    except (ReadError, MemoryError):
+        raise
+    except StackError as error:
+        raise ReadError(path, _FORMATS[path.suffix.lower()], first_line(error)) from error
+    except Exception as error:
+        # libraries raise anything over damaged files
+        found = describe_content(path)
+        what = _FORMATS[path.suffix.lower()]
+        if found.split()[1] in what:
+            found += ", damaged or incomplete"
+        raise ReadError(path, what, f"{found} ({first_line(error)})") from error
+
+
+def _camera_files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in _FORMATS and not path.name.startswith(".") and path.is_file()
+    ]
+
+
+def _suffixes() -> str:
+    return ", ".join(f"*{suffix}" for suffix in SUFFIXES)
