@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from napari_coldatoms import __version__
 
 project = "napari-coldatoms"
@@ -19,6 +21,9 @@ extensions = [
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "Thumbs.db", ".DS_Store"]
+# `make accuracy` writes this page: in a tree where it never ran, its entry is left out
+if not (Path(__file__).parent / "accuracy.md").exists():
+    suppress_warnings = ["toc.not_readable"]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

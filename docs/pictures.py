@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
-from napari_coldatoms import optical_depth, samples
+from napari_coldatoms import backend, clouds, optical_depth, samples
+from napari_coldatoms.analyses import DetectClouds
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -37,7 +40,38 @@ def time_of_flight() -> None:
     figure.savefig(IMAGES / "time_of_flight.png", dpi=80)
 
 
+def detected() -> None:
+    """Draw the clouds that are found: boxes and ellipses, the fitted model, the residual."""
+    picture = optical_depth(samples.mot_and_odt(), power_correction="robust")
+    run = backend.run(DetectClouds(), picture)
+    model, residual = run.analysis.models(run)
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.3), layout="constrained")
+    views = (
+        ("optical depth", picture, 1.5),
+        ("fitted model", model, 1.5),
+        ("residual", residual, 0.2),
+    )
+    for axis, (title, view, top) in zip(axes, views, strict=True):
+        image = axis.imshow(view, vmin=-0.1 if top > 1 else -top, vmax=top)
+        figure.colorbar(image, ax=axis, shrink=0.8)
+        axis.set_title(title)
+        axis.set_axis_off()
+    for cloud in run.results[0]:
+        draw_outlines(axes[0], cloud)
+    figure.savefig(IMAGES / "detected.png", dpi=80)
+
+
+def draw_outlines(axis: Axes, cloud: clouds.Cloud) -> None:
+    """Draw the box and the 1/e² ellipse of a cloud."""
+    y0, x0, y1, x1 = cloud.box
+    corner = (x0 - 0.5, y0 - 0.5)  # boxes are pixel edges, matplotlib's pixels begin at -0.5
+    axis.add_patch(Rectangle(corner, x1 - x0, y1 - y0, fill=False, edgecolor="white"))
+    y, x = cloud.fit.gaussian.contour(200).T
+    axis.plot(x, y, color="tab:orange")
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     raw_triplet()
     time_of_flight()
+    detected()
