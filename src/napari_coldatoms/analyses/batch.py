@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import takewhile
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from napari_coldatoms import readers
+from napari_coldatoms.analyses.file_groups import (
+    common_source,
+    find_groups,
+    may_be_foreign,
+    name_groups,
+)
 from napari_coldatoms.analyses.make_picture import MakePicture
 from napari_coldatoms.backend.analysis import Analysis, to_dict
 from napari_coldatoms.backend.layer_files import file_name, write_layers
 from napari_coldatoms.backend.recipe import Recipe
 from napari_coldatoms.backend.run import Progress, Run, run
 from napari_coldatoms.backend.scheduling import Cancel, Outcome, completed, describe
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 FAILURES = ("shot", "source", "error")
 
@@ -40,8 +41,8 @@ class Batch:
     failures : pandas.DataFrame
         Files that could not be read and frames that could not be analysed: ``shot``, ``source``
         and the ``error`` in one line.
-    foreign : tuple of Path
-        Files in the given folders that are no camera files: passed over.
+    foreign : tuple of (Path, str)
+        Files in the given folders that are no camera files, and what they are: passed over.
     notes : tuple of str
         What readers and analyses warned of, one line each.
     analysed : int
@@ -54,11 +55,29 @@ class Batch:
 
     table: pd.DataFrame
     failures: pd.DataFrame
-    foreign: tuple[Path, ...] = ()
+    foreign: tuple[tuple[Path, str], ...] = ()
     notes: tuple[str, ...] = ()
     analysed: int = 0
     shots: int = 0
     cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be done with the files of one group."""
+
+    paths: tuple[Path, ...]
+    stem: str
+    analysis: Analysis
+    picture: MakePicture
+    layers: Path | None
+    may_be_foreign: bool
+
+    @property
+    def source(self) -> str:
+        """The files in short."""
+        more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
+        return f"{self.paths[0]}{more}"
 
 
 @dataclass
@@ -67,6 +86,7 @@ class _Group:
 
     tables: list[pd.DataFrame] = field(default_factory=list)
     failures: list[tuple[int, str, str]] = field(default_factory=list)
+    foreign: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     analysed: int = 0
     shots: int = 1
@@ -109,138 +129,98 @@ def process(
     picture = MakePicture() if picture is None else picture
     given = [Path(path) for path in paths]
     groups, foreign = find_groups(given)
-    stems = _stems(groups)
+    folder = None if layers is None else Path(layers)
+    jobs = [
+        _Job(group, stem, analysis, picture, folder, may_be_foreign(group, given))
+        for group, stem in zip(groups, name_groups(groups), strict=True)
+    ]
     results: dict[int, _Group] = {}
-    if len(groups) == 1:
+    if len(jobs) == 1:
         alone = {"executor": executor, "progress": progress, "cancel": cancel}
-        results[0] = _process_group(groups[0], stems[0], analysis, picture, layers, alone)
+        results[0] = _process_group(jobs[0], alone)
     else:
-        jobs: list[Any] = [
-            partial(_arguments, group, stem, analysis, picture, layers)
-            for group, stem in zip(groups, stems, strict=True)
-        ]
         if progress is not None:
-            progress(0, len(groups))
-        for outcome in completed(_process_group, jobs, executor=executor, cancel=cancel):
-            results[outcome.position] = _group_of(outcome, groups)
+            progress(0, len(jobs))
+        arguments = [partial(_alone, job) for job in jobs]
+        for outcome in completed(_process_group, arguments, executor=executor, cancel=cancel):
+            results[outcome.position] = _group_of(outcome, jobs)
             if progress is not None:
-                progress(len(results), len(groups))
-    recipe = Recipe.of(analysis, picture=to_dict(picture), source=_common(given))
-    return _combine(results, groups, foreign, recipe)
+                progress(len(results), len(jobs))
+    recipe = Recipe.of(analysis, picture=to_dict(picture), source=common_source(given))
+    return _combine(results, len(jobs), foreign, recipe)
 
 
-def find_groups(paths: Sequence[Path]) -> tuple[list[tuple[Path, ...]], list[Path]]:
-    """Return the groups of files that belong together, and the foreign files in the folders.
-
-    A foreign file that is named itself is a group of its own, so that its reading says what is
-    wrong with it.
-    """
-    foreign: list[Path] = []
-    known: list[Path] = []
-    alone: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
-            foreign += [p for p in inside if p.suffix.lower() not in readers.SUFFIXES]
-            known.append(path)
-        elif path.is_file() and path.suffix.lower() in readers.SUFFIXES:
-            known.append(path)
-        else:
-            alone.append(path)
-    groups = [tuple(group) for group in readers.group(known)] if known else []
-    return [*groups, *((path,) for path in alone)], foreign
-
-
-def _arguments(*arguments: Any) -> tuple[Any, ...]:
-    return arguments
-
-
-def _process_group(
-    paths: tuple[Path, ...],
-    stem: str,
-    analysis: Analysis,
-    picture: MakePicture,
-    layers: str | Path | None,
-    options: dict[str, Any] | None = None,
-) -> _Group:
+def _process_group(job: _Job, options: dict[str, Any] | None = None) -> _Group:
     done = _Group()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            stacks = readers.read(list(paths))
-        except (OSError, ValueError) as error:
-            done.failures.append((0, _shown(paths), _reason(error, paths)))
-            stacks = []
+        # these files and no others: which belong together is known by now
+        stacks, errors = readers.read_many(job.paths, siblings=False)
+        reasons = [(error.path, _reason(error, job.paths)) for error in errors]
+        if job.may_be_foreign:
+            done.foreign += reasons
+            done.shots = len(stacks)
+        else:
+            done.failures += [(0, str(path), reason) for path, reason in reasons]
         names: set[str] = set()
         for stack in stacks:
-            _process_stack(
-                stack, paths, analysis, picture, done, options or {}, layers, stem, names
-            )
+            done.shots = max(done.shots, stack.sizes.get("shot", 1))
+            try:
+                result = run(job.analysis, job.picture(stack), **(options or {}))
+                if job.layers is not None:
+                    _write(result, job, names)
+                table = result.table
+            # whatever goes wrong with one file, the others shall be done
+            except Exception as error:
+                where = "" if stack.name is None else f"{stack.name}: "
+                done.failures.append((0, job.source, f"{where}{_reason(error, job.paths)}"))
+                continue
+            done.tables.append(table)
+            done.analysed += len(result.good)
+            done.cancelled |= result.cancelled
+            for row in result.failures.to_dict("records"):
+                done.failures.append((row["shot"], row["source"] or job.source, row["error"]))
     done.notes = [" ".join(str(each.message).split()) for each in caught]
     return done
 
 
-def _process_stack(
-    stack: xr.DataArray,
-    paths: tuple[Path, ...],
-    analysis: Analysis,
-    picture: MakePicture,
-    done: _Group,
-    options: dict[str, Any],
-    layers: str | Path | None,
-    stem: str,
-    names: set[str],
-) -> None:
-    done.shots = max(done.shots, stack.sizes.get("shot", 1))
-    try:
-        result = run(analysis, picture(stack), **options)
-        if layers is not None:
-            _write(result, layers, stem, names)
-        table = result.table
-    except (OSError, ValueError) as error:
-        name = "" if stack.name is None else f"{stack.name}: "
-        done.failures.append((0, _shown(paths), f"{name}{_reason(error, paths)}"))
-        return
-    done.tables.append(table)
-    done.analysed += len(result.good)
-    done.cancelled |= result.cancelled
-    for row in result.failures.to_dict("records"):
-        done.failures.append((row["shot"], row["source"] or _shown(paths), row["error"]))
-
-
-def _write(result: Run, folder: str | Path, stem: str, names: set[str]) -> None:
-    # pictures of one file may have the same name
-    name = file_name(stem, str(result.stack.name or "picture"))
-    number = 2
-    while name in names:
-        name = f"{file_name(stem, str(result.stack.name or 'picture'))}_{number}"
-        number += 1
-    names.add(name)
+def _write(result: Run, job: _Job, names: set[str]) -> None:
+    assert job.layers is not None
     title = str(result.stack.name or "picture")
+    first = file_name(job.stem, title)
+    # pictures of one file may have the same name
+    free = (f"{first}_{number}" if number > 1 else first for number in count(1))
+    name = next(each for each in free if each not in names)
+    names.add(name)
     layers = []
     for data, kwargs, kind in result.analysis.layers(result):
         what = str(kwargs["name"]).removeprefix(title).strip()
         layers.append((data, {**kwargs, "name": what}, kind))
-    write_layers(layers, folder, name)
+    write_layers(layers, job.layers, name)
 
 
-def _group_of(outcome: Outcome, groups: Sequence[tuple[Path, ...]]) -> _Group:
+def _alone(job: _Job) -> tuple[_Job]:
+    return (job,)
+
+
+def _group_of(outcome: Outcome, jobs: Sequence[_Job]) -> _Group:
     if outcome.error is None:
         return outcome.value
-    return _Group(failures=[(0, _shown(groups[outcome.position]), outcome.error)])
+    return _Group(failures=[(0, jobs[outcome.position].source, outcome.error)])
 
 
 def _combine(
     results: dict[int, _Group],
-    groups: Sequence[tuple[Path, ...]],
-    foreign: Sequence[Path],
+    all_groups: int,
+    strangers: Sequence[Path],
     recipe: Recipe,
 ) -> Batch:
     tables: list[pd.DataFrame] = []
     failures: list[tuple[int, str, str]] = []
     units: dict[str, str] = {}
+    foreign = [(path, "no camera file") for path in strangers]
     shot = 0
-    for position in range(len(groups)):
+    for position in range(all_groups):
         group = results.get(position)
         if group is None:  # cancelled; numbers of later shots shall not depend on that
             shot += 1
@@ -248,6 +228,7 @@ def _combine(
         for table in group.tables:
             units |= table.attrs.get("units", {})
             tables.append(table.assign(shot=table["shot"] + shot))
+        foreign += group.foreign
         failures += [(shot + inside, source, error) for inside, source, error in group.failures]
         shot += group.shots
     table = _stacked(tables)
@@ -264,7 +245,7 @@ def _combine(
         notes=tuple(note for place in sorted(results) for note in results[place].notes),
         analysed=sum(group.analysed for group in results.values()),
         shots=shot,
-        cancelled=len(results) < len(groups) or any(g.cancelled for g in results.values()),
+        cancelled=len(results) < all_groups or any(g.cancelled for g in results.values()),
     )
 
 
@@ -280,43 +261,11 @@ def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True)[[*widest.columns, *rest]]
 
 
-def _stems(groups: Sequence[tuple[Path, ...]]) -> list[str]:
-    """Return a name for each group, no two the same: that of its file, or what its files share."""
-    stems: list[str] = []
-    used: set[str] = set()
-    for group in groups:
-        names = [path.stem for path in group]
-        start = _shared_start(names)
-        end = _shared_start([name[::-1] for name in names])[::-1]
-        stem = re.sub(r"^[\W_]+|[\W_]+$", "", max(start, end, key=len)) or names[0]
-        unique, number = stem, 2
-        while unique.lower() in used:
-            unique, number = f"{stem}_{number}", number + 1
-        used.add(unique.lower())
-        stems.append(unique)
-    return stems
-
-
-def _shared_start(names: Sequence[str]) -> str:
-    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
-    return "".join(letters[0] for letters in same)
-
-
-def _shown(paths: Sequence[Path]) -> str:
-    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-
-
 def _reason(error: Exception, paths: Sequence[Path]) -> str:
     """Return an error in one line that does not name the file a second time."""
-    text = " ".join(str(error).split()) or describe(error)
+    known = isinstance(error, (OSError, ValueError)) and str(error)
+    text = " ".join(str(error).split()) if known else describe(error)
     for path in paths:
         for name in (str(path), path.name):
             text = text.removeprefix(f"{name}: ")
     return text
-
-
-def _common(paths: Sequence[Path]) -> str:
-    """Return the file, or the folder that holds all files."""
-    if len(paths) == 1:
-        return str(paths[0].absolute())
-    return os.path.commonpath([str(path.absolute()) for path in paths]) if paths else ""

@@ -52,7 +52,7 @@ def file_name(stem: str, layer: str) -> str:
     """Return a file name, without suffix, that every system takes."""
     stem, layer = (re.sub(r"[^\w.+-]+", "_", text).strip("_.") for text in (stem, layer))
     # a picture is often named after its file
-    return layer if layer.startswith(f"{stem}_") else f"{stem}_{layer}"
+    return layer if f"{layer}_".startswith(f"{stem}_") else f"{stem}_{layer}"
 
 
 def _write_shapes(path: Path, outlines: Any, kwargs: dict[str, Any]) -> None:

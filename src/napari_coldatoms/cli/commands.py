@@ -120,6 +120,8 @@ def _process(
         except ValueError as error:
             raise UsageError(f"--output: {error}") from error
         _check_folder(output)
+    if layers is not None:
+        layers.mkdir(parents=True, exist_ok=True)
     with _interruptible() as stopped, _pool(workers) as executor, progress_bar(quiet) as progress:
         batch = process(
             files,

@@ -53,7 +53,7 @@ def print_table(table: pd.DataFrame) -> None:
 
 def report(batch: Batch, written: Sequence[Path], *, quiet: bool) -> None:
     """Say on stderr, one line each, what was passed over, what failed, and what was done."""
-    _list("skipped, no camera file", [f"{path}" for path in batch.foreign], quiet=quiet)
+    _list("skipped", [f"{path}: {reason}" for path, reason in batch.foreign], quiet=quiet)
     _list("note", list(dict.fromkeys(batch.notes)), quiet=quiet)
     rows = batch.failures.itertuples(index=False)
     _list("failed", [f"{row.source}: {row.error}" for row in rows], quiet=False)
