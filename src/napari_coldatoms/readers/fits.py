@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_coldatoms.images.roles import guess_roles
 from napari_coldatoms.readers.errors import ReadError, first_line
 from napari_coldatoms.readers.lazy import FileArray, Lazy, is_lazy, to_dask
-from napari_coldatoms.readers.plain import Plain, check_array, squeezed
+from napari_coldatoms.readers.plain import (
+    Plain,
+    check_array,
+    common_attrs,
+    squeezed,
+    stacked_frames,
+)
 
 SUFFIXES = (".fits", ".fit", ".fts")
 EXPECTED = "a FITS file with a picture or a cube of frames"
@@ -47,8 +55,19 @@ def load(path: Path, lazy: Lazy) -> list[Plain]:
     if not loaded:
         raise ReadError(path, EXPECTED, "no picture in it")
     if len(loaded) == 1:
-        return [Plain(loaded[0].data, loaded[0].attrs, {}, None, "")]
-    return loaded
+        return [replace(loaded[0], dataset="")]
+    return _as_cube(loaded)
+
+
+def _as_cube(units: list[Plain]) -> list[Plain]:
+    """Put frames in units without telling names together: their number tells their roles."""
+    shapes = {plain.data.shape for plain in units}
+    roles = guess_roles([plain.dataset for plain in units]).roles
+    if len(shapes) > 1 or set(roles) != {"unknown"} or units[0].data.ndim != 2:
+        return units
+    data = stacked_frames([plain.data for plain in units])
+    attrs = common_attrs([plain.attrs for plain in units])
+    return [Plain(data, attrs)]
 
 
 def _plain(path: Path, number: int, unit: Any, lazy: Lazy) -> Plain:
@@ -110,7 +129,7 @@ def _dtype(unit: Any) -> np.dtype:
 def _load_section(path: Path, number: int, lost: int, index: tuple[slice, ...]) -> np.ndarray:
     from astropy.io import fits
 
-    with fits.open(path, memmap=True) as units:
+    with fits.open(path, memmap=False) as units:
         values = np.array(units[number].section[(*(0,) * lost, *index)])
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 

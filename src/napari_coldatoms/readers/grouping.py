@@ -63,6 +63,14 @@ def shot_name(files: Sequence[Path]) -> str:
     return common_name([path.stem for path in files]) or files[0].stem
 
 
+def mere_numbering(files: Sequence[Path]) -> bool:
+    """Tell whether files are grouped by a letter A, B, C or an ending -1, -2, -3 alone."""
+    for members in _candidates(files).values():
+        if len(members) == len(files) and min(word.rank for _, word in members) < 2:
+            return False
+    return True
+
+
 def natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """Return a sorting key by which 2 comes before 10."""
     parts = re.split(r"(\d+)", str(path).lower())

@@ -14,10 +14,10 @@ import xarray as xr
 from napari_coldatoms.images.stack import StackError
 from napari_coldatoms.readers.combine import concatenate
 from napari_coldatoms.readers.errors import ReadError, ReadWarning, describe_content, first_line
-from napari_coldatoms.readers.grouping import group_files, shot_name
-from napari_coldatoms.readers.lazy import LIMIT, Lazy
+from napari_coldatoms.readers.grouping import group_files, mere_numbering, shot_name
+from napari_coldatoms.readers.lazy import Lazy, is_lazy
 from napari_coldatoms.readers.named import stacks_of_named
-from napari_coldatoms.readers.plain import Plain, stack_of_file, stack_of_shot
+from napari_coldatoms.readers.plain import Plain, squeezed, stack_of_file, stack_of_shot
 
 PathLike = str | os.PathLike[str]
 Result = TypeVar("Result")
@@ -151,34 +151,29 @@ def read_many(
     groups = group([path for path in listed if path.exists()], siblings=siblings)
     if lazy == "auto" and len(groups) > 1:
         total = sum(file.stat().st_size for files in groups for file in files if file.exists())
-        lazy = "auto" if total <= LIMIT else True
+        lazy = is_lazy(total, lazy) or "auto"
+    asked = {file for path in listed for file in _files_at(path)}
     stacks: list[xr.DataArray] = []
     for files in groups:
         try:
-            stacks += _read_shot(files, lazy)
+            stacks += _read_shot(files, asked, lazy)
         except ReadError as error:
             errors.append(error)
     return concatenate(stacks), errors
 
 
-def _read_shot(files: tuple[Path, ...], lazy: Lazy) -> list[xr.DataArray]:
+def _read_shot(files: tuple[Path, ...], asked: set[Path], lazy: Lazy) -> list[xr.DataArray]:
     """Read one file, or the files of one shot; the result knows where it comes from."""
-    name = shot_name(files)
-    if len(files) == 1:
-        stacks = _read_file(files[0], name, lazy)
-        found: list[tuple[tuple[Path, ...], xr.DataArray]] = [(files, each) for each in stacks]
-    else:
-        loaded = [(file, _guarded(file, partial(_load_plain, file, lazy))) for file in files]
-        if all(len(plains) == 1 for _, plains in loaded):
-            try:
-                stack = stack_of_shot([(file, plains[0]) for file, plains in loaded], name)
-            except StackError as error:
-                raise ReadError(files[0], "frames of one shot", first_line(error)) from error
+    found: list[tuple[tuple[Path, ...], xr.DataArray]] = []
+    if len(files) > 1:
+        stack = _frames_of_shot(files, asked, lazy)
+        if stack is not None:
             found = [(files, stack)]
-        else:
-            found = [
-                ((file,), stack) for file in files for stack in _read_file(file, file.stem, lazy)
-            ]
+    if not found:
+        # alone, or the names only look like those of one shot
+        for file in files:
+            if file in asked:
+                found += [((file,), stack) for stack in _read_file(file, lazy)]
     for members, stack in found:
         stack.attrs.setdefault("dataset", "")
         stack.attrs["source"] = str(members[0])
@@ -191,7 +186,35 @@ def _read_shot(files: tuple[Path, ...], lazy: Lazy) -> list[xr.DataArray]:
     return [stack for _, stack in found]
 
 
-def _read_file(path: Path, name: str, lazy: Lazy) -> list[xr.DataArray]:
+def _frames_of_shot(files: tuple[Path, ...], asked: set[Path], lazy: Lazy) -> xr.DataArray | None:
+    """Return the stack of a shot with one file for each frame, or None if they are no such files.
+
+    Raises
+    ------
+    ReadError
+        A file is damaged, or frames that were all asked for differ in size.
+    """
+    members: list[tuple[Path, Plain]] = []
+    for file in files:
+        plains = _guarded(file, partial(_load_plain, file, lazy))
+        if len(plains) != 1:
+            return None
+        members.append((file, plains[0]))
+    shapes = {squeezed(plain.data.shape) for _, plain in members}
+    if len({len(shape) for shape in shapes}) > 1 or max(map(len, shapes)) > 3:
+        return None
+    # letters and numbers at the end may just count files
+    if mere_numbering(files) and max(map(len, shapes)) > 2:
+        return None
+    if len(shapes) > 1 and (mere_numbering(files) or not set(files) <= asked):
+        return None
+    try:
+        return stack_of_shot(members, shot_name(files))
+    except StackError as error:
+        raise ReadError(files[0], "frames of one shot", first_line(error)) from error
+
+
+def _read_file(path: Path, lazy: Lazy) -> list[xr.DataArray]:
     def stacks() -> list[xr.DataArray]:
         suffix = path.suffix.lower()
         if suffix in (".h5", ".hdf5", ".hdf"):
@@ -207,14 +230,13 @@ def _read_file(path: Path, name: str, lazy: Lazy) -> list[xr.DataArray]:
 
             return stacks_of_named(*numpy_files.load_npz(path, lazy))
         plains = _load_plain(path, lazy)
-        made = []
-        for plain in plains:
-            made.append(stack_of_file(plain, path.stem))
-        return made
+        return (
+            [stack_of_file(plains[0], path.stem)] if len(plains) == 1 else stacks_of_named(plains)
+        )
 
     made = _guarded(path, stacks)
     for stack in made:
-        stack.name = f"{name} {stack.attrs.get('dataset', '')}".strip()
+        stack.name = f"{path.stem} {stack.attrs.get('dataset', '')}".strip()
     return made
 
 
@@ -252,6 +274,11 @@ def _guarded(path: Path, action: Callable[[], Result]) -> Result:
         if found.split()[1] in what:
             found += ", damaged or incomplete"
         raise ReadError(path, what, f"{found} ({first_line(error)})") from error
+
+
+def _files_at(path: Path) -> list[Path]:
+    path = Path(os.path.abspath(path))  # noqa: PTH100 (keeps links)
+    return _camera_files(path) if path.is_dir() else [path]
 
 
 def _camera_files(folder: Path) -> list[Path]:

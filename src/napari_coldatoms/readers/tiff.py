@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,45 +37,77 @@ def load(path: Path, lazy: Lazy) -> list[Plain]:
     import tifffile
 
     with _complaints() as complaints, tifffile.TiffFile(path) as tif:
-        loaded = []
-        for number, series in enumerate(tif.series):
-            shape, dtype = tuple(series.shape), np.dtype(series.dtype)
-            coloured = series.axes.endswith("S")
-            if coloured:
-                shape = shape[:-1]
-            check_array(path, shape, dtype)
-            data: Any
-            # one page more or less is settled by the header; the data must be there, too
-            if is_lazy(int(np.prod(shape)) * dtype.itemsize, lazy) and not coloured:
-                data = _lazy_pictures(path, number, series, dtype)
-            else:
-                data = series.asarray()
-                data = data.astype(dtype.newbyteorder("="), copy=False)
-                if coloured:
-                    data = _grey(path, data)
-            page = series.keyframe
-            name = "" if len(tif.series) == 1 else f"series {number + 1}"
-            loaded.append(Plain(data, _attrs(page), {}, _pixel_size(tif, page), name))
-        if not loaded:
-            raise ReadError(path, EXPECTED, "no picture in it")
+        loaded = [_load_alike(path, tif, numbers, lazy) for numbers in _alike(tif.series)]
     if complaints:
         raise ReadError(path, "a complete TIFF file", f"a damaged one ({complaints[0]})")
+    if not loaded:
+        raise ReadError(path, EXPECTED, "no picture in it")
+    if len(loaded) > 1:
+        loaded = [replace(each, dataset=f"size {i + 1}") for i, each in enumerate(loaded)]
     return loaded
 
 
-def _lazy_pictures(path: Path, number: int, series: Any, dtype: np.dtype) -> Any:
-    shape = tuple(series.shape)
-    while len(shape) > 3 and shape[0] == 1:
-        shape = shape[1:]
-    whole = shape
-    if len(shape) > 3:
-        shape = (int(np.prod(shape[:-2])), *shape[-2:])
-    elif len(shape) == 2:
-        shape = (1, *shape)
+def _alike(series: Sequence[Any]) -> list[list[int]]:
+    """Return the numbers of series that belong together: single pages written one by one."""
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for number, each in enumerate(series):
+        several = len(each.shape) > 2 or each.axes.endswith("S")
+        key = (each.shape, each.dtype, number if several else None)
+        found.setdefault(key, []).append(number)
+    return list(found.values())
+
+
+def _load_alike(path: Path, tif: Any, numbers: list[int], lazy: Lazy) -> Plain:
+    series = [tif.series[number] for number in numbers]
+    shape, dtype = tuple(series[0].shape), np.dtype(series[0].dtype)
+    coloured = series[0].axes.endswith("S")
+    if coloured:
+        shape = shape[:-1]
+    if len(numbers) > 1:
+        shape = (len(numbers), *shape)
+    check_array(path, shape, dtype)
+    _check_complete(path, [series[0], series[-1]])
     native = dtype.newbyteorder("=")
-    loader = _load_contiguous if series.dataoffset is not None else _load_pages
-    array = to_dask(FileArray(partial(loader, path, number, shape), shape, native))
-    return array.reshape(whole)
+    data: Any
+    if is_lazy(int(np.prod(shape)) * dtype.itemsize, lazy) and not coloured:
+        flat = (int(np.prod(shape[:-2])), *shape[-2:])
+        if len(numbers) > 1:
+            loader = partial(_load_series, path, numbers)
+        elif series[0].dataoffset is not None:
+            loader = partial(_load_contiguous, path, numbers[0], flat)
+        else:
+            loader = partial(_load_pages, path, numbers[0], flat)
+        data = to_dask(FileArray(loader, flat, native)).reshape(shape)
+    else:
+        data = np.stack([each.asarray() for each in series]).reshape((*shape, -1))
+        data = (_grey(path, data) if coloured else data[..., 0]).astype(native, copy=False)
+    page = series[0].keyframe
+    return Plain(data, _attrs(page), {}, _pixel_size(tif, page))
+
+
+def _check_complete(path: Path, series: Sequence[Any]) -> None:
+    """Check that the file is as long as its first and last page say."""
+    size = path.stat().st_size
+    ends = []
+    for each in series:
+        if each.dataoffset is not None:
+            ends.append(each.dataoffset + each.nbytes)
+        for page in (each.pages[0], each.pages[-1]):
+            if page is not None:
+                pairs = zip(page.dataoffsets, page.databytecounts, strict=False)
+                ends += [offset + count for offset, count in pairs]
+    if ends and max(ends) > size:
+        found = f"{size} bytes of {max(ends)}: a truncated one"
+        raise ReadError(path, "a complete TIFF file", found)
+
+
+def _load_series(path: Path, numbers: list[int], index: tuple[slice, ...]) -> np.ndarray:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        frames = [tif.series[number].asarray() for number in numbers[index[0]]]
+    values = np.stack(frames)[(slice(None), *index[1:])]
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _load_contiguous(
@@ -152,8 +186,12 @@ def _complaints() -> Iterator[list[str]]:
     """Collect what tifffile complains of in its log: that is all it does about missing pages."""
     found: list[str] = []
 
+    reading = threading.get_ident()
+
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
+            if record.thread != reading:  # another file, read at the same time
+                return
             message = " ".join(record.getMessage().split())
             found.append(message[:120])
 
