@@ -23,17 +23,24 @@ def _root(parent: NDArray[np.int64], label: int) -> int:
 
 @njit(cache=True, nogil=True)
 def basins(
-    values: NDArray[np.float64], floor: float, prominence: float, part: float
+    values: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    floor: float,
+    prominence: float,
+    part: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Divide what rises above `floor` into hills.
 
     The map is flooded from the top. Where two hills meet, the lower one is joined to the higher
-    unless it rises above the saddle by `prominence` and by `part` of its own height.
+    unless it rises above the saddle by `prominence`, and in `heights` by `part` of its own height.
 
     Parameters
     ----------
     values : (ny, nx)
-        The map.
+        The map, such as significance.
+    heights : (ny, nx)
+        The same in other units, such as optical depth: where the noise is uneven, a dip of the
+        significance is not always one of the cloud.
     floor, prominence : float
         In units of the map.
     part : float
@@ -49,10 +56,10 @@ def basins(
     ny, nx = values.shape
     rows, columns = np.nonzero(values > floor)
     n = rows.size
-    heights = np.empty(n)
+    sorted_by = np.empty(n)
     for k in range(n):
-        heights[k] = values[rows[k], columns[k]]
-    order = np.argsort(-heights)
+        sorted_by[k] = -values[rows[k], columns[k]]
+    order = np.argsort(sorted_by)
     labels = np.zeros((ny, nx), dtype=np.int32)
     parent = np.zeros(n + 1, dtype=np.int64)
     top = np.zeros(n + 1)
@@ -61,7 +68,7 @@ def basins(
     near = np.empty(8, dtype=np.int64)
     for k in order:
         j, i = rows[k], columns[k]
-        height = heights[k]
+        level = values[j, i]
         found = 0
         best = 0
         best_height = -np.inf
@@ -76,7 +83,7 @@ def basins(
         if found == 0:
             count += 1
             parent[count] = count
-            top[count] = height
+            top[count] = level
             at[count, 0], at[count, 1] = j, i
             labels[j, i] = count
             continue
@@ -87,8 +94,8 @@ def basins(
             if one == two:
                 continue
             high, low = min(one, two), max(one, two)
-            rise = top[low] - height
-            if rise < prominence or rise < part * top[low]:
+            height = heights[at[low, 0], at[low, 1]]
+            if top[low] - level < prominence or height - heights[j, i] < part * height:
                 parent[low] = high
     final = np.zeros(count + 1, dtype=np.int32)
     peaks = np.empty((count, 2), dtype=np.int64)

@@ -23,6 +23,9 @@ METHODS = ("threshold",)
 
 # a neighbour that leaves less than this part of its peak in a region does not matter there
 _NEGLIGIBLE = 1e-3
+# fits beside each other are repeated until none moves by more than this part of its error
+_SETTLED = 0.03
+_MAX_SWEEPS = 12
 
 
 def detect(
@@ -143,13 +146,24 @@ def _fit_all(
         )
     if len(fits) == 1:
         return fits
-    for _ in range(2):
-        models = [f.gaussian if f.success else None for f in fits]
-        fits = [
-            _beside(pixels, f, index, models, roi_factor, binning, theta, frame)
-            for index, f in enumerate(fits)
-        ]
+    for _ in range(_MAX_SWEEPS):
+        moved = 0.0
+        for index, before in enumerate(fits):
+            models = [f.gaussian if f.success else None for f in fits]
+            after = _beside(pixels, before, index, models, roi_factor, binning, theta, frame)
+            if after is not before:
+                moved = max(moved, _shift(before, after))
+                fits[index] = after
+        if moved < _SETTLED:
+            break
     return fits
+
+
+def _shift(before: GaussianFit, after: GaussianFit) -> float:
+    """Return the largest change of centre and covariance matrix, in standard errors."""
+    old, new, error = before.gaussian, after.gaussian, after.stderr
+    widths = (old.wx + old.wy - new.wx - new.wy) / math.hypot(error.wx, error.wy)
+    return max(abs(old.x0 - new.x0) / error.x0, abs(old.y0 - new.y0) / error.y0, abs(widths))
 
 
 def _without(

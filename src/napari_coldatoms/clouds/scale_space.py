@@ -20,6 +20,8 @@ from napari_coldatoms.clouds.noise import histogram_peak, thinned
 # pixels across the window of the local noise: 2 * 12 + 1; and differences it must hold
 _NOISE_REACH = 12
 _FEWEST = 9
+# relative difference of the local noise that counts as none
+_SAME = 0.2
 # the coarsest level still has this many cells across the frame
 _SMALLEST_LEVEL = 10
 _KERNEL_REACH = 3
@@ -84,8 +86,9 @@ def scale_space(pixels: NDArray[np.float64]) -> ScaleSpace | None:
         if spread == 0:
             return None
         typical = 1e-3 * float(spread)
-    # where the camera shows a constant the differences vanish, yet the weight must not grow
-    # without limit
+    # within what the window can tell the noise is the same everywhere; and where the camera shows
+    # a constant the differences vanish, yet the weight must not grow without limit
+    local[np.abs(local - typical) < _SAME * typical] = typical
     local = np.maximum(local, 0.5 * typical)
     background = histogram_peak(pixels, 20_000)
     clean = without_hot_pixels(pixels, local, background)

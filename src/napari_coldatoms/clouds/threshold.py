@@ -15,8 +15,8 @@ from napari_coldatoms.clouds.scale_space import Level, ScaleSpace, scale_space
 
 # a scale at which a cloud reaches this significance is fine enough to draw its mask
 _CLEAR = 12.0
-# a hill at a coarse scale is one cloud, rather than the several at finer scales within it, if it has
-# more than this times their significances together
+# a hill at a coarse scale is one cloud, rather than several faint ones at finer scales within it
+# (bumps of the noise on a wide cloud), if it has more than this times their significances together
 _WHOLE = 1.05
 
 
@@ -31,7 +31,7 @@ class ThresholdOptions:
     significance: Annotated[
         float,
         {"min": 2.0, "max": 100.0, "step": 0.5, "tooltip": "least peak of a cloud (noise widths)"},
-    ] = 5.5
+    ] = 6.0
     prominence: Annotated[
         float,
         {
@@ -132,7 +132,11 @@ def segment(
     hills: list[_Hill] = []
     for index, level in enumerate(space.levels):
         labels, peaks = basins(
-            level.significance, options.floor, options.significance, options.prominence
+            level.significance,
+            level.amplitude,
+            options.floor,
+            options.significance,
+            options.prominence,
         )
         rings = close_rings(level.significance, labels, peaks, options.floor, options.significance)
         maps.append(labels)
@@ -199,7 +203,8 @@ def _follow(
                 hill.best = new.best
                 kept.append(hill)
         elif height > _WHOLE * math.sqrt(sum(hill.best**2 for hill in known)):
-            kept.append(new)
+            clear = [hill for hill in known if hill.significance >= _CLEAR]
+            kept.extend(clear if len(clear) > 1 else [new])
         else:
             kept.extend(known)
     return kept
