@@ -22,6 +22,13 @@ def _own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _own_notifications() -> None:
+    from napari.utils.notifications import notification_manager
+
+    notification_manager.records.clear()
+
+
+@pytest.fixture(autouse=True)
 def _no_dialog(monkeypatch: pytest.MonkeyPatch) -> None:
     """A modal chooser would hang the tests for ever: make it an error."""
     from qtpy.QtWidgets import QDialog

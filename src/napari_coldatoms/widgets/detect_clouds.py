@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,18 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QListWidget
 from napari_coldatoms.analyses.detect_clouds import DetectClouds
 from napari_coldatoms.analyses.make_picture import MakePicture
 from napari_coldatoms.backend.analysis import LayerData
-from napari_coldatoms.backend.run import Run, frame_columns, leading_dims, run
-from napari_coldatoms.images.stack import from_layer, is_raw, pixel_size, to_layer, unit
+from napari_coldatoms.backend.run import Run, frame_columns, leading_dims
+from napari_coldatoms.images.stack import from_layer, is_raw
 from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import ImageWidget, button, row
-from napari_coldatoms.widgets.cuts import Cut, principal_cuts
+from napari_coldatoms.widgets.cuts import Cut
+from napari_coldatoms.widgets.detection import Detected, cuts_of, detect_and_draw, summary
 from napari_coldatoms.widgets.export import FILTERS, export
 from napari_coldatoms.widgets.form import ParameterForm
 from napari_coldatoms.widgets.jobs import Job
+from napari_coldatoms.widgets.pictures import draw_picture, picture_of, show_picture
 from napari_coldatoms.widgets.plots import CutPlot
-from napari_coldatoms.widgets.result_layers import (
-    picture_of,
-    remove,
-    show,
-    show_picture,
-    show_steps,
-    shown,
-)
+from napari_coldatoms.widgets.result_layers import remove, show, show_steps, shown
 from napari_coldatoms.widgets.shape_selection import ShapeSelection
 from napari_coldatoms.widgets.table import ResultTable
 
@@ -42,31 +36,6 @@ QUANTITIES = {
     "fluorescence": "fluorescence (counts)",
     "counts": "counts",
 }
-
-
-@dataclass(frozen=True)
-class Detected:
-    """A run and what it shows, made in the background."""
-
-    run: Run
-    layers: list[LayerData]
-    models: list[LayerData] = field(default_factory=list)
-
-
-def detect_and_draw(
-    analysis: DetectClouds,
-    stack: Any,
-    frames: list[tuple[int, ...]] | None,
-    with_models: bool,
-    *,
-    progress: Any = None,
-    cancel: Any = None,
-) -> Detected:
-    """Run the analysis and make its layers: all that takes time."""
-    done = run(analysis, stack, progress=progress, cancel=cancel, frames=frames)
-    _ = done.table, done.failures  # summarised here and now, kept for later
-    models = analysis.model_layers(done) if with_models else []
-    return Detected(done, analysis.layers(done), models)
 
 
 class DetectCloudsWidget(ImageWidget):
@@ -236,7 +205,7 @@ class DetectCloudsWidget(ImageWidget):
             return
 
         def work(*, progress: Any, cancel: Any) -> LayerData:
-            return to_layer(MakePicture()(stack), name=f"{raw.name} picture")
+            return draw_picture(MakePicture()(stack), str(raw.name))
 
         def done(made: LayerData) -> None:
             layer = show_picture(self.viewer, raw, made)
@@ -261,7 +230,9 @@ class DetectCloudsWidget(ImageWidget):
             return
         self.result = found.run
         self._source = source
-        self.table.set_table(found.run.table)
+        # a single picture is always shot 0
+        alone = [] if leading_dims(found.run.stack) else frame_columns(found.run.stack)
+        self.table.set_table(found.run.table, hide=alone)
         self.plot.clear_cuts()
         self._tell(found.run)
         self.one_by_one(
@@ -378,33 +349,3 @@ class DetectCloudsWidget(ImageWidget):
     def _on_theme(self, event: Any = None) -> None:
         if isalive(self):
             self.plot.set_theme(self.viewer.theme)
-
-
-def cuts_of(done: Run, index: tuple[int, ...], cloud: Any) -> tuple[Cut, Cut]:
-    """Return the cuts through a cloud, with its fit or else the Gaussian of its mask."""
-    stack = done.stack
-    picture = np.asarray(stack.isel(dict(zip(leading_dims(stack), index, strict=True))).values)
-    gaussian = cloud.best
-    return principal_cuts(
-        picture,
-        gaussian,
-        centre=(gaussian.y0, gaussian.x0),
-        radii=(gaussian.wx, gaussian.wy),
-        theta=gaussian.theta,
-        pixel_size=pixel_size(stack),
-        unit=unit(stack),
-    )
-
-
-def summary(found: int, frames: int, failed: int, cancelled: bool) -> str:
-    """Say in words what a run gave.
-
-    >>> summary(3, 10, 1, False)
-    '3 clouds in 10 frames, 1 failed.'
-    """
-    words = (
-        f"{found} cloud{'s' if found != 1 else ''} in {frames} frame{'s' if frames != 1 else ''}"
-    )
-    if failed:
-        words += f", {failed} failed"
-    return f"{words}; cancelled before the end." if cancelled else f"{words}."

@@ -59,14 +59,16 @@ class CutPlot(pg.GraphicsLayoutWidget):
         self._items: list[Any] = []
         self._data: list[Any] = []
         self._model: list[Any] = []
-        self.ci.layout.setContentsMargins(0, 4, 4, 0)
+        self.ci.layout.setContentsMargins(0, 4, 4, 6)
         self.ci.layout.setSpacing(0)
         for column in range(2):
             item = self.addPlot(row=0, col=column)
             item.hideButtons()
             item.setMenuEnabled(False)
-            self._model.append(item.plot(antialias=True))
+            for side in ("left", "bottom"):
+                item.getAxis(side).enableAutoSIPrefix(False)
             self._data.append(item.plot(antialias=True))
+            self._model.append(item.plot(antialias=True))
             self._items.append(item)
         self._items[1].setYLink(self._items[0])
         self._items[1].getAxis("left").setStyle(showValues=False)

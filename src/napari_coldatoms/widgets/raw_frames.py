@@ -25,7 +25,8 @@ from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import ImageWidget, button, is_source, row
 from napari_coldatoms.widgets.form import ParameterForm
 from napari_coldatoms.widgets.layer_combo import LayerCombo
-from napari_coldatoms.widgets.result_layers import is_raw_layer, show_picture
+from napari_coldatoms.widgets.pictures import draw_picture, is_raw_layer, show_picture
+from napari_coldatoms.widgets.result_layers import mark_of
 
 ANALYSIS = MakePicture.name
 ROLE_WORDS = {
@@ -140,7 +141,7 @@ class RawFramesWidget(ImageWidget):
             stack = assign_roles(stack, unused)
 
         def work(*, progress: Any, cancel: Any) -> LayerData:
-            return _draw(maker(stack), f"{raw.name} picture")
+            return draw_picture(maker(stack), str(raw.name))
 
         self.start(work, lambda made: self._show(raw, made), words="Making the picture …")
 
@@ -252,27 +253,8 @@ class RawFramesWidget(ImageWidget):
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _draw(picture: Any, name: str) -> LayerData:
-    """Return the picture as a layer with the contrast of its values; computed here unless lazy."""
-    lazy = hasattr(picture.data, "dask")
-    first = np.asarray(picture.isel(dict.fromkeys(picture.dims[:-2], 0)).values)
-    seen = first if lazy else np.asarray(picture.values)
-    finite = seen[np.isfinite(seen)]
-    limits = np.percentile(finite, [1, 99.8]) if finite.size else np.array([0.0, 1.0])
-    if limits[1] <= limits[0]:
-        limits[1] = limits[0] + 1
-    return to_layer(
-        picture, name=name, contrast_limits=[float(v) for v in limits], colormap="viridis"
-    )
-
-
 def _is_users_shapes(layer: Any) -> bool:
-    return isinstance(layer, Shapes) and is_not_ours(layer)
-
-
-def is_not_ours(layer: Any) -> bool:
-    """Tell whether a layer is the user's own."""
-    return "shows" not in layer.metadata.get(METADATA_KEY, {})
+    return isinstance(layer, Shapes) and not mark_of(layer)
 
 
 def _is_made(layer: Any) -> bool:

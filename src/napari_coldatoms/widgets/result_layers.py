@@ -12,15 +12,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Shapes
+from napari.layers import Labels, Layer, Shapes
 
-from napari_coldatoms.images.stack import METADATA_KEY, from_layer, is_raw
+from napari_coldatoms.images.stack import METADATA_KEY
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 _SHOWS = "shows"
 _EDITED = "edited"
-_CONTRAST = "contrast_limits"
 # what of a layer's looks is carried over where a layer must be replaced, its dimensions having
 # changed
 _LOOKS = ("visible", "opacity", "blending", "name")
@@ -54,25 +53,25 @@ def show_steps(
     """Return what `show` does, one function per layer: each takes napari some ten milliseconds."""
     layers = list(layers)
 
-    def show_one(new: LayerData) -> None:
+    def one(new: LayerData) -> None:
         if source not in viewer.layers:
             return  # removed meanwhile
         data, kwargs, kind = new
         role = _role(kind, str(kwargs.get("name", "")), str(source.name))
-        kwargs = {**kwargs, **place_of(source, _ndim(data, kwargs, kind))}
+        kwargs = {**kwargs, **place_of(source, ndim_of(data, kwargs, kind))}
         mark = {"source": source.unique_id, "analysis": analysis, "group": group, "role": role}
         before = shown(viewer, source, analysis, group=group)
-        same = next((layer for layer in before if _shows(layer)["role"] == role), None)
-        _show_one(viewer, same, (data, kwargs, kind), mark)
+        same = next((layer for layer in before if mark_of(layer)["role"] == role), None)
+        show_one(viewer, same, (data, kwargs, kind), mark)
 
     def remove_others() -> None:
         wanted = {
             _role(kind, str(kwargs.get("name", "")), str(source.name)) for _, kwargs, kind in layers
         }
         before = shown(viewer, source, analysis, group=group)
-        remove(viewer, [layer for layer in before if _shows(layer)["role"] not in wanted])
+        remove(viewer, [layer for layer in before if mark_of(layer)["role"] not in wanted])
 
-    return [*(partial(show_one, new) for new in layers), remove_others]
+    return [*(partial(one, new) for new in layers), remove_others]
 
 
 def shown(
@@ -82,7 +81,7 @@ def shown(
     return [
         layer
         for layer in viewer.layers
-        if (mark := _shows(layer))
+        if (mark := mark_of(layer))
         and mark["analysis"] == analysis
         and (source is None or mark["source"] == source.unique_id)
         and (group is None or mark["group"] == group)
@@ -100,13 +99,13 @@ def remove(viewer: Any, layers: Iterable[Layer]) -> None:
 
 def is_result(layer: Layer) -> bool:
     """Tell whether a layer shows a result, other than a picture made from raw frames."""
-    mark = _shows(layer)
+    mark = mark_of(layer)
     return bool(mark) and mark.get("group") != "picture"
 
 
 def is_edited(layer: Layer) -> bool:
     """Tell whether the user has changed the content of a result layer."""
-    return bool(_shows(layer).get(_EDITED))
+    return bool(mark_of(layer).get(_EDITED))
 
 
 def release(layer: Layer) -> None:
@@ -114,70 +113,6 @@ def release(layer: Layer) -> None:
     ours = layer.metadata.get(METADATA_KEY)
     if isinstance(ours, dict):
         ours.pop(_SHOWS, None)
-
-
-def is_raw_layer(layer: Layer) -> bool:
-    """Tell whether an Image layer holds raw frames."""
-    ours = layer.metadata.get(METADATA_KEY, {})
-    return isinstance(ours, Mapping) and "frame" in ours.get("dims", ())
-
-
-def picture_of(viewer: Any, raw: Layer) -> Layer | None:
-    """Return the layer with the picture made from a layer of raw frames, if there is one.
-
-    That is one made by us from this very layer, or else one that a reader opened with it: a picture
-    of the same files, the same shots and the same size.
-    """
-    for layer in shown(viewer, raw, "make_picture", group="picture"):
-        return layer
-    try:
-        frames = from_layer(raw)
-    except ValueError:
-        return None
-    if not is_raw(frames):
-        return None
-    for layer in viewer.layers:
-        if not isinstance(layer, Image) or _shows(layer) or is_raw_layer(layer) or layer == raw:
-            continue
-        ours = layer.metadata.get(METADATA_KEY, {})
-        attrs = ours.get("attrs", {}) if isinstance(ours, Mapping) else {}
-        shape = tuple(n for n, dim in zip(frames.shape, frames.dims, strict=True) if dim != "frame")
-        if (
-            attrs.get("picture") is not None
-            and tuple(layer.data.shape) == shape
-            and _same_origin(attrs, frames.attrs)
-        ):
-            return layer
-    return None
-
-
-def show_picture(viewer: Any, raw: Layer, made: LayerData) -> Layer:
-    """Show the picture made from raw frames, in the layer that shows it already if there is one.
-
-    A reader's layer is taken over, with the name and the looks it has. Contrast limits that nobody
-    changed since they were set follow the picture.
-    """
-    data, kwargs, kind = made
-    layer = picture_of(viewer, raw)
-    limits = _shows(layer).get(_CONTRAST) if layer is not None else None
-    if layer is not None and not _shows(layer):
-        limits = list(layer.contrast_limits)
-    mark = {
-        "source": raw.unique_id,
-        "analysis": "make_picture",
-        "group": "picture",
-        "role": "picture",
-        _CONTRAST: kwargs.get("contrast_limits"),
-    }
-    if layer is not None and limits is not None and "contrast_limits" in kwargs:
-        untouched = np.allclose(layer.contrast_limits, limits)
-    else:
-        untouched = False
-    kwargs = {**kwargs, **place_of(raw, _ndim(data, kwargs, kind))}
-    shown_in = _show_one(viewer, layer, (data, kwargs, kind), mark)
-    if untouched:
-        shown_in.contrast_limits = kwargs["contrast_limits"]
-    return shown_in
 
 
 def place_of(source: Layer, ndim: int) -> dict[str, Any]:
@@ -200,25 +135,31 @@ def place_of(source: Layer, ndim: int) -> dict[str, Any]:
     }
 
 
-def _show_one(viewer: Any, layer: Layer | None, new: LayerData, mark: dict[str, Any]) -> Layer:
+def show_one(viewer: Any, layer: Layer | None, new: LayerData, mark: dict[str, Any]) -> Layer:
+    """Show one result in a layer, or in a new one if that is None or the user's; return it.
+
+    `mark` says what it shows: source (a layer's unique id), analysis, group and role.
+    """
     data, kwargs, kind = new
     if layer is not None and is_edited(layer):
         release(layer)
         layer = None
     looks: dict[str, Any] = {}
-    if layer is not None and (layer.ndim != _ndim(data, kwargs, kind) or kind == "points"):
+    if layer is not None and (layer.ndim != ndim_of(data, kwargs, kind) or kind == "points"):
         looks = {name: getattr(layer, name) for name in _LOOKS}
         viewer.layers.remove(layer)
         layer = None
+    # there from the beginning: lists of layers ask for it as soon as the layer is added
+    ours = {**kwargs.get("metadata", {}).get(METADATA_KEY, {}), _SHOWS: {**mark, _EDITED: False}}
     if layer is None:
-        layer = viewer.add_layer(Layer.create(data, {**kwargs, **looks}, kind))
+        kwargs = {**kwargs, **looks, "metadata": {**kwargs.get("metadata", {}), METADATA_KEY: ours}}
+        layer = viewer.add_layer(Layer.create(data, kwargs, kind))
         for emitter in (layer.events.data, getattr(layer.events, "paint", None)):
             if emitter is not None:
                 emitter.connect(_mark_edited)
     else:
         _update(layer, data, kwargs)
-    ours = {**kwargs.get("metadata", {}).get(METADATA_KEY, {}), _SHOWS: {**mark, _EDITED: False}}
-    layer.metadata = {**layer.metadata, METADATA_KEY: ours}
+        layer.metadata = {**layer.metadata, METADATA_KEY: ours}
     return layer
 
 
@@ -260,12 +201,13 @@ def _mark_edited(event: Any) -> None:
     A plain function, so that it lives on with the layer when the widget is gone; our own changes
     reset it.
     """
-    mark = _shows(event.source)
+    mark = mark_of(event.source)
     if mark:
         mark[_EDITED] = True
 
 
-def _shows(layer: Layer) -> dict[str, Any]:
+def mark_of(layer: Layer) -> dict[str, Any]:
+    """Return what a result layer shows: source, analysis, group, role; empty for others."""
     ours = layer.metadata.get(METADATA_KEY, {})
     mark = ours.get(_SHOWS, {}) if isinstance(ours, Mapping) else {}
     return mark if isinstance(mark, dict) else {}
@@ -276,17 +218,10 @@ def _role(kind: str, name: str, source_name: str) -> str:
     return f"{kind}: {name.removeprefix(source_name).strip()}"
 
 
-def _ndim(data: Any, kwargs: Mapping[str, Any], kind: str) -> int:
+def ndim_of(data: Any, kwargs: Mapping[str, Any], kind: str) -> int:
+    """Return the number of dimensions of a layer that is to be made."""
     if kind in ("shapes", "points"):
         if kwargs.get("ndim"):
             return int(kwargs["ndim"])
         return int(np.shape(data[0])[-1]) if len(data) else len(kwargs.get("scale", (1, 1)))
     return int(data.ndim)
-
-
-def _same_origin(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    files = [tuple(map(str, attrs.get("files") or ())) for attrs in (one, other)]
-    if files[0] or files[1]:
-        return files[0] == files[1]
-    source = one.get("source")
-    return source is not None and source == other.get("source")

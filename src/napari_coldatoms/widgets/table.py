@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,13 @@ from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
 STDERR = "_stderr"
 # what a physicist looks at first; all other columns follow in the table's own order
-FIRST = ("shot", "cloud", "label", "score", "quality")
+FIRST = ("shot", "cloud", "label")
 LAST = ("source", "picture", "message")
-PIXEL_COLUMNS = ("x0", "y0", "wx", "wy")
+LENGTHS = ("wx", "wy", "x0", "y0")
 UNIT_SUFFIXES = {"um": "µm", "nm": "nm", "mm": "mm", "m": "m"}
-UNIT_SIGNS = {"pixel": "px", "pixel2": "px²", "px2": "px²", "deg": "°", "1": "", **UNIT_SUFFIXES}
+UNIT_SIGNS = {"pixel": "px", "deg": "°", "1": "", **UNIT_SUFFIXES}
+
+POWERS = {"2": "²", "3": "³"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ def columns(table: pd.DataFrame) -> list[Column]:
     names = [str(name) for name in table.columns if not str(name).endswith(STDERR)]
     physical = [n for n in names if n.rpartition("_")[2] in UNIT_SUFFIXES]
     first = [n for n in FIRST if n in names]
-    fitted = [n for n in physical if n.rpartition("_")[0] in PIXEL_COLUMNS]
+    fitted = [n for stem in LENGTHS for n in physical if n.rpartition("_")[0] == stem]
+    fitted += [n for n in ("theta", "peak", "background", "score", "quality") if n in names]
     rest = [n for n in names if n not in first and n not in fitted]
     # what repeats itself, or is long, goes last
     last = [n for n in rest if n in LAST or n.startswith(("box_", "mask_"))]
@@ -194,9 +198,11 @@ class ResultTable(QTableView):
         """The table shown."""
         return self._model.table
 
-    def set_table(self, table: pd.DataFrame) -> None:
-        """Show another table, nothing selected."""
+    def set_table(self, table: pd.DataFrame, *, hide: Iterable[str] = ()) -> None:
+        """Show another table, nothing selected; hidden columns are copied all the same."""
         self._model.set_table(table)
+        for section, column in enumerate(columns(table)):
+            self.setColumnHidden(section, column.name in set(hide))
         self.resizeColumnsToContents()
         for section in range(self._model.columnCount()):
             self.setColumnWidth(section, min(self.columnWidth(section), 180))
@@ -240,11 +246,14 @@ class ResultTable(QTableView):
 def _title(name: str, unit: str | None) -> tuple[str, str]:
     """Return a column's heading and unit, the latter as the table states it or as its name says."""
     stem, _, suffix = name.rpartition("_")
-    if stem and suffix in UNIT_SUFFIXES:
-        return stem.replace("_", " "), UNIT_SUFFIXES[suffix]
+    length = suffix.rstrip("23")
+    if stem and length in UNIT_SUFFIXES:
+        power = suffix.removeprefix(length)
+        return stem.replace("_", " "), UNIT_SUFFIXES[length] + POWERS.get(power, "")
     if name == "reduced_chi2":
         return "χ²/dof", ""
-    return name.replace("_", " "), UNIT_SIGNS.get(unit or "", unit or "")
+    base, _, power = (unit or "").partition("^")
+    return name.replace("_", " "), UNIT_SIGNS.get(base, base) + POWERS.get(power, power)
 
 
 def _plain(value: Any) -> Any:
