@@ -106,7 +106,8 @@ def optical_depth(
         "kind": "absorption",
         "power_correction": power_correction,
         "background_region": None if region is None else list(region),
-        "saturation": level,
+        # as it was given, so that it suits another camera, too
+        "saturation": saturation,
         "min_probe": min_probe,
     }
     attrs = {**stack.attrs, "kind": "optical_depth", "picture": parameters}

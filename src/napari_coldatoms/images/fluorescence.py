@@ -73,7 +73,7 @@ def fluorescence(
         "picture": {
             "kind": "fluorescence",
             "subtract": subtracted or "none",
-            "saturation": level,
+            "saturation": saturation,
         },
     }
     return picture.assign_coords(
