@@ -59,6 +59,12 @@ def test_columns_carry_unit_and_error_and_physical_ones_come_first(table) -> Non
     assert table.model().index(1, 3).data() == "30"
 
 
+def test_without_a_pixel_size_the_lengths_are_in_pixels(table) -> None:
+    shown = columns(table.table.drop(columns=["x0_um", "x0_um_stderr"]))
+    assert [c.name for c in shown] == ["shot", "label", "x0", "source"]
+    assert shown[2].unit == "px"
+
+
 def test_sorting_goes_by_value_not_by_text(table) -> None:
     table.sortByColumn(3, Qt.SortOrder.AscendingOrder)
     assert [table.model().index(i, 3).data() for i in range(3)] == [

@@ -114,6 +114,7 @@ def test_a_real_triplet_of_three_files(
     finished(widget)
     assert widget.failures.count() == 0
     assert len(widget.table.table) >= 1
+    qtbot.waitUntil(lambda: bool(widget.plot.cuts))
     looked_at(viewer, "ring")
 
 

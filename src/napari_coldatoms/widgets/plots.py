@@ -73,7 +73,9 @@ class CutPlot(pg.GraphicsLayoutWidget):
         self._items[1].setYLink(self._items[0])
         self._items[1].getAxis("left").setStyle(showValues=False)
         self._items[1].getAxis("left").setWidth(8)
-        self._items[0].getAxis("left").setWidth(44)
+        self._items[0].getAxis("left").setWidth(50)
+        for item in self._items:
+            item.getAxis("bottom").setHeight(40)
         self.set_theme(theme_id)
 
     @property
@@ -130,6 +132,10 @@ class CutPlot(pg.GraphicsLayoutWidget):
             item.setLabel("bottom", label, color=colors.text)
         quantity = self._quantity if self._cuts else ""
         self._items[0].setLabel("left", quantity, color=colors.text)
+        for item in self._items:
+            for side in ("left", "bottom"):
+                # pyqtgraph centres a label when the axis changes its size, not when the text does
+                item.getAxis(side).resizeEvent()
 
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the rest of a dock."""

@@ -224,7 +224,7 @@ class RawFramesWidget(ImageWidget):
         self.table.setFixedHeight(header + 26 * rows + 6)
         reason = str(stack.attrs.get("roles_reason", ""))
         if stack.attrs.get("roles_certain", True):
-            self.guess.setText(f"Roles from {reason}." if reason else "")
+            self.guess.setText(f"Roles: {reason}." if reason else "")
         else:
             self.guess.setText(f"⚠ Please check the roles: {reason}.")
 

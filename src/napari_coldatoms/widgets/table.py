@@ -46,6 +46,7 @@ def columns(table: pd.DataFrame) -> list[Column]:
     physical = [n for n in names if n.rpartition("_")[2] in UNIT_SUFFIXES]
     first = [n for n in FIRST if n in names]
     fitted = [n for stem in LENGTHS for n in physical if n.rpartition("_")[0] == stem]
+    fitted = fitted or [n for n in LENGTHS if n in names]
     fitted += [n for n in ("theta", "peak", "background", "score", "quality") if n in names]
     rest = [n for n in names if n not in first and n not in fitted]
     # what repeats itself, or is long, goes last
