@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from napari_coldatoms.clouds.cloud import Cloud
 from napari_coldatoms.clouds.detect import METHODS, detect
-from napari_coldatoms.clouds.fit import GaussianFit, fit_gaussian
+from napari_coldatoms.clouds.fit import fit_gaussian
+from napari_coldatoms.clouds.fit_result import GaussianFit
 from napari_coldatoms.clouds.gaussian import PARAMETERS, Gaussian2D
 from napari_coldatoms.clouds.moments import amplitude, moments
 from napari_coldatoms.clouds.noise import difference_noise, histogram_peak

@@ -142,7 +142,7 @@ def close_rings(
         return rings
     edge = np.maximum(floor, _RIM * np.concatenate([[np.inf], heights]))
     high = np.isin(labels, np.flatnonzero(heights >= least) + 1) & (values >= edge[labels])
-    pieces, n = ndimage.label(high, structure=np.ones((3, 3)))
+    pieces, _ = ndimage.label(high, structure=np.ones((3, 3)))
     for number, where in enumerate(ndimage.find_objects(pieces), start=1):
         piece = pieces[where] == number
         if min(piece.shape) < 5:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_coldatoms.clouds.fit import GaussianFit
+from napari_coldatoms.clouds.fit_result import GaussianFit
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 
 
@@ -25,8 +25,8 @@ class Cloud:
         Extent of the 1/e² ellipse as pixel edges, half-open: ``picture[y0:y1, x0:x1]`` is the box.
         At the fitted radii if the fit succeeded, else at the mask's.
     gaussian : Gaussian2D
-        From the mask, without a fit: moments, histogram peak of the background, and Eq. 3 of Hofer et
-        al. 2021 (arXiv:2011.10536).
+        From the mask, without a fit: moments, histogram peak of the background, and Eq. 3 of
+        Hofer et al. 2021 (arXiv:2011.10536).
     fit : GaussianFit or None
         The fit, if one was asked for.
     significance : float

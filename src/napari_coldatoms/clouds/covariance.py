@@ -9,13 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from napari_coldatoms.clouds.gaussian import Gaussian2D
-from napari_coldatoms.clouds.levenberg import (
-    accumulate,
-    linear_solution,
-    natural_directions,
-    normal_equations,
-    profile_image,
-)
+from napari_coldatoms.clouds.levenberg import natural_directions
+from napari_coldatoms.clouds.normal import linear_solution, normal_equations
+from napari_coldatoms.clouds.sums import accumulate, profile_image
 
 
 @njit(cache=True, nogil=True)
@@ -168,8 +164,8 @@ def radii(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return x0, y0, wx, wy, theta, peak, background in unbinned pixels, and their covariance.
 
-    The mean over blocks of k pixels adds ``(k² - 1) / 12`` to both variances of the cloud and leaves its
-    volume; both are undone.
+    The mean over blocks of k pixels adds ``(k² - 1) / 12`` to both variances of the cloud and
+    leaves its volume; both are undone.
     """
     k2 = float(binning * binning)
     a, b, c = numbers[2], numbers[3], numbers[4]
@@ -238,7 +234,7 @@ def radii(
 def scaling_jacobian(gaussian: Gaussian2D, pixel_size: tuple[float, float]) -> NDArray[np.float64]:
     """Return the derivative of the physical seven numbers with respect to those in pixels.
 
-    By central differences for the radii and the angle: with pixels that are not square the axes turn.
+    By central differences for the radii and the angle: the axes turn where pixels are not square.
     """
     dy, dx = pixel_size
     jacobian = np.diag([abs(dx), abs(dy), abs(dx), abs(dx), 1.0, 1.0, 1.0])

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.clouds.cloud import Cloud
-from napari_coldatoms.clouds.fit import GaussianFit, fit_pixels, region
+from napari_coldatoms.clouds.fit import fit_pixels, region
+from napari_coldatoms.clouds.fit_result import GaussianFit
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.moments import amplitude
 from napari_coldatoms.clouds.noise import histogram_peak

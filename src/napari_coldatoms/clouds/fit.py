@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.clouds import covariance, levenberg, quality
+from napari_coldatoms.clouds.fit_result import Box, GaussianFit, failed_fit
 from napari_coldatoms.clouds.gaussian import Gaussian2D, wrap_angle
 from napari_coldatoms.clouds.moments import moments
 from napari_coldatoms.clouds.noise import difference_noise
 from napari_coldatoms.clouds.picture import Frame, frame_of, pixels_of
-
-Box = tuple[int, int, int, int]
 
 # relative step at which a fit has converged, and how often it may try
 TOLERANCE = 1e-8
@@ -27,60 +26,17 @@ COARSEST = 1.5
 # a region is drawn again where it is off by more than this factor from what the fit asks for
 REDRAW = 1.25
 
-_UNKNOWN = Gaussian2D(*([math.nan] * 7))
+# a fit that no detection and no seed stands behind must explain this part of the variance
+_EXPLAINED = 0.5
 
 
 @dataclass(frozen=True)
-class GaussianFit:
-    """What a fit of `Gaussian2D` found.
+class _Attempt:
+    """Fit of a region; whether other pixels may do better; the part of the variance explained."""
 
-    Attributes
-    ----------
-    gaussian : Gaussian2D
-        The fit in pixels; ``wx >= wy`` unless the axes were fixed. NaN where there was nothing to
-        fit.
-    stderr : Gaussian2D
-        Standard errors of the seven numbers, from the covariance matrix times the variance of the
-        residuals. They hold for noise that is independent from pixel to pixel; fringes make the true
-        errors larger. The error of the angle of a (nearly) round cloud is limited to pi/sqrt(12),
-        that of an angle of which nothing is known. With fixed axes it is 0.
-    covariance : (7, 7) array or None
-        Covariance matrix in the order x0, y0, wx, wy, theta, peak, background.
-    reduced_chi2 : float
-        Variance of the residuals over that of the picture's white noise, which is estimated from
-        differences of neighbouring pixels, or was given.
-    success : bool
-        Whether the fit converged to a minimum that may be a cloud: widths and centre within what
-        the fitted pixels can tell, and a peak that noise does not make.
-    quality : "good", "poor" or "failed"
-        "poor": a cloud, but no Gaussian one: the residuals are structured. "failed": no success.
-    message : str
-        Why, in words.
-    roi : (y0, x0, y1, x1)
-        The fitted pixels, half-open.
-    binning : int
-        Pixels of the fitted block means were this many pixels wide.
-    iterations : int
-        Passes over the pixels.
-    physical, physical_stderr : Gaussian2D or None
-        Fit and standard errors in the picture's own coordinates, where it knows its pixel size.
-    unit : str or None
-        Unit of `physical`.
-    """
-
-    gaussian: Gaussian2D
-    stderr: Gaussian2D
-    reduced_chi2: float
-    success: bool
-    message: str
-    quality: Literal["good", "poor", "failed"]
-    roi: Box
-    binning: int = 1
-    iterations: int = 0
-    physical: Gaussian2D | None = None
-    physical_stderr: Gaussian2D | None = None
-    unit: str | None = None
-    covariance: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+    fit: GaussianFit
+    misplaced: bool = False
+    explained: float = 0.0
 
 
 def fit_gaussian(
@@ -111,8 +67,8 @@ def fit_gaussian(
         Size of the region relative to the ellipse's box.
     binning : int
         Fit the means of blocks of ``binning × binning`` pixels: faster, and for clouds of many
-        pixels no worse. The widening by the blocks is taken out again. Reduced where the seed's minor
-        radius would get below 1.5 blocks.
+        pixels no worse. The widening by the blocks is taken out again. Reduced where the seed's
+        minor radius would get below 1.5 blocks.
     theta : float, optional
         Angle (rad) of the ``wx`` axis, kept fixed; the radii are then never swapped. By default
         the angle is fitted and ``wx >= wy``.
@@ -148,29 +104,43 @@ def fit_gaussian(
             raise ValueError(f"expected exclude of shape {pixels.shape}, found {out.shape}")
         pixels = np.where(out > 0, np.nan, pixels)
     frame = frame_of(picture)
-    options = {
-        "roi_factor": roi_factor,
-        "binning": int(binning),
-        "theta": theta,
-        "noise": noise,
-        "redraw": redraw,
-        "frame": frame,
-    }
+
+    def fit_from(start: Gaussian2D) -> GaussianFit:
+        return fit_pixels(
+            pixels,
+            start,
+            roi_factor=roi_factor,
+            binning=int(binning),
+            theta=theta,
+            noise=noise,
+            redraw=redraw,
+            frame=frame,
+        )
+
     if seed is not None:
-        return fit_pixels(pixels, as_seed(seed, pixels), **options)
+        return fit_from(as_seed(seed, pixels))
     from napari_coldatoms.clouds.seeds import seeds_of
 
     best: GaussianFit | None = None
-    for guess in seeds_of(pixels):
-        fit = fit_pixels(pixels, guess, **options)
+    for guess, found in seeds_of(pixels):
+        fit = fit_from(guess)
+        if fit.success and not (found or _explained(fit, pixels) > _EXPLAINED):
+            message = "no cloud found: what was fitted is one of several structures in the picture"
+            fit = replace(fit, success=False, quality="failed", message=message)
         if fit.success:
             return fit
         if best is None:
             best = fit
     if best is None:
         shape = pixels.shape
-        return _failed("the picture shows nothing to fit", (0, 0, shape[0], shape[1]))
+        return failed_fit("the picture shows nothing to fit", (0, 0, shape[0], shape[1]))
     return best
+
+
+def _explained(fit: GaussianFit, pixels: NDArray[np.float64]) -> float:
+    """Return the part of a picture's variance, noise included, that a fit stands for."""
+    model = fit.gaussian.image((pixels.shape[0], pixels.shape[1]))
+    return float(1 - np.nanvar(pixels - model) / np.nanvar(pixels))
 
 
 def as_seed(seed: Any, pixels: NDArray[np.float64]) -> Gaussian2D:
@@ -208,18 +178,38 @@ def fit_pixels(
 ) -> GaussianFit:
     """Do the work of `fit_gaussian` with checked arguments."""
     roi = region(seed, pixels.shape, roi_factor)
-    fit = _fit_region(pixels, seed, roi, binning, theta, noise, frame)
+    attempt = _fit_region(pixels, seed, roi, binning, theta, noise, frame)
+    strayed = False
     for _ in range(redraw):
-        if not fit.success:
+        fit = attempt.fit
+        if not (fit.success or attempt.misplaced):
             break
         wanted = region(fit.gaussian, pixels.shape, roi_factor)
+        if attempt.misplaced:  # such a fit is no good guide: towards it, yet not all the way
+            wanted = _limited(wanted, roi)
+            strayed = True
         if not _differ(roi, wanted):
             break
-        again = _fit_region(pixels, fit.gaussian, wanted, binning, theta, noise, frame)
-        if not again.success:
+        start = fit.gaussian if fit.success else seed
+        again = _fit_region(pixels, start, wanted, binning, theta, noise, frame)
+        if fit.success and not again.fit.success:
             break
-        roi, fit = wanted, again
+        roi, attempt = wanted, again
+    fit = attempt.fit
+    if strayed and fit.success and attempt.explained < _EXPLAINED:
+        message = "no cloud where the seed is: what was fitted is one of several structures around"
+        return replace(fit, success=False, quality="failed", message=message)
     return fit
+
+
+def _limited(wanted: Box, roi: Box) -> Box:
+    """Return the part of a region that is within twice another one."""
+    height, width = roi[2] - roi[0], roi[3] - roi[1]
+    reach = (height + 1) // 2, (width + 1) // 2
+    y0, x0 = max(wanted[0], roi[0] - reach[0]), max(wanted[1], roi[1] - reach[1])
+    y1, x1 = min(wanted[2], roi[2] + reach[0]), min(wanted[3], roi[3] + reach[1])
+    # it still holds what the seed pointed at
+    return min(y0, roi[0]), min(x0, roi[1]), max(y1, roi[2]), max(x1, roi[3])
 
 
 def region(gaussian: Gaussian2D, shape: tuple[int, ...], roi_factor: float) -> Box:
@@ -242,10 +232,6 @@ def _differ(old: Box, new: Box) -> bool:
     return False
 
 
-def _failed(message: str, roi: Box) -> GaussianFit:
-    return GaussianFit(_UNKNOWN, _UNKNOWN, math.nan, False, message, "failed", roi)
-
-
 def _fit_region(
     pixels: NDArray[np.float64],
     seed: Gaussian2D,
@@ -254,15 +240,16 @@ def _fit_region(
     theta: float | None,
     noise: float | None,
     frame: Frame | None,
-) -> GaussianFit:
+) -> _Attempt:
+    """Return the fit of a region's pixels."""
     y0, x0, y1, x1 = roi
     crop = pixels[y0:y1, x0:x1]
     if crop.size == 0:
-        return _failed("the seed lies outside the frame", roi)
+        return _Attempt(failed_fit("the seed lies outside the frame", roi))
     binning = int(max(1, min(binning, min(seed.wx, seed.wy) / COARSEST)))
     data, valid, offset, count = covariance.binned(crop, binning)
     if count < 12:
-        return _failed("too few valid pixels to fit", roi)
+        return _Attempt(failed_fit("too few valid pixels to fit", roi))
     start = covariance.shape_of(
         seed.x0 - x0, seed.y0 - y0, *seed.covariance, binning=binning, theta=theta
     )
@@ -274,7 +261,7 @@ def _fit_region(
     found = covariance.finish(data, valid, all_valid, shape, theta is None, angle)
     numbers, errors, residuals, rest, signal = found
     if not np.isfinite(numbers).all():
-        return _failed("the pixels do not determine a Gaussian", roi)
+        return _Attempt(failed_fit("the pixels do not determine a Gaussian", roi))
     degrees = count - (7 if theta is None else 6)
     variance = rest / max(degrees, 1)
     parameters, matrix = covariance.radii(numbers, errors * variance, binning, theta is None, angle)
@@ -302,7 +289,10 @@ def _fit_region(
         iterations,
         covariance=matrix,
     )
-    return fit if frame is None else _with_units(fit, frame)
+    if frame is not None:
+        fit = _with_units(fit, frame)
+    total = signal + rest
+    return _Attempt(fit, verdict.misplaced, signal / total if total > 0 else 0.0)
 
 
 def _stderr(matrix: NDArray[np.float64]) -> Gaussian2D:

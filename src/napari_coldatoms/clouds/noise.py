@@ -61,15 +61,15 @@ def difference_noise(pixels: NDArray[np.float64], samples: int = 4096) -> float:
         return np.nan
     middle = np.median(values[:n])
     if middle == 0.0:  # quantised, or mostly constant: the mean still sees what there is
-        return np.mean(values[:n]) * math.sqrt(math.pi / 2) / _DIFFERENCE_NORM
-    return middle / _MEDIAN / _DIFFERENCE_NORM
+        return float(np.mean(values[:n]) * math.sqrt(math.pi / 2) / _DIFFERENCE_NORM)
+    return float(middle / _MEDIAN / _DIFFERENCE_NORM)
 
 
 def histogram_peak(values: NDArray[np.float64], most: int = 100_000) -> float:
     """Return the position of the peak of the histogram of ``values`` (any shape, NaN ignored).
 
-    The background level ``I_b`` of Hofer et al. 2021 (arXiv:2011.10536), section 5. The histogram is
-    smoothed by a Gaussian kernel about as wide as the peak itself, so that the position does not
+    The background level ``I_b`` of Hofer et al. 2021 (arXiv:2011.10536), section 5. The histogram
+    is smoothed by a Gaussian kernel about as wide as the peak itself, so that the position does not
     hang on the choice of bins.
 
     Parameters

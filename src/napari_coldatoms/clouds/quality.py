@@ -15,13 +15,19 @@ from napari_coldatoms.clouds.gaussian import Gaussian2D
 
 # signal/noise of the whole Gaussian below which noise may have made it: among the thousands of
 # places and shapes a fit can choose from, white noise reaches 5
-MIN_SIGNIFICANCE = 6.5
+MIN_SIGNIFICANCE = 7.0
+# a peak below this times the (rms) structure of the background is a fringe like the others
+MIN_PROMINENCE = 4.0
 # structured residuals (rms, part of the peak) above which a Gaussian does not describe a cloud
 MAX_STRUCTURE = 0.035
 _STRUCTURE_SIGNIFICANCE = 4.0
 _STRUCTURE_PIXELS = 20_000
 # and above which it describes nothing
 HOPELESS_STRUCTURE = 0.5
+
+
+_ELSEWHERE = "the centre lies outside the fitted pixels"
+_WIDER = "the cloud is wider than the fitted pixels can tell"
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,11 @@ class Verdict:
     success: bool
     quality: Literal["good", "poor", "failed"]
     message: str
+
+    @property
+    def misplaced(self) -> bool:
+        """Whether other pixels may do better."""
+        return self.message in (_ELSEWHERE, _WIDER)
 
 
 @njit(cache=True, nogil=True)
@@ -127,6 +138,11 @@ def judge(
         k2 * cxx / (2 * determinant),
         lag,
     )
+    stripes = math.sqrt(max(outside, 0.0))
+    if outside > 3 * outside_error and gaussian.peak < MIN_PROMINENCE * stripes:
+        ratio = gaussian.peak / stripes
+        message = f"the peak is only {ratio:.1f} times the structure of the background"
+        return Verdict(False, "failed", message)
     excess = inside - max(outside, 0.0)
     error = math.hypot(inside_error, outside_error if outside > 0 else 0.0)
     part = math.sqrt(max(excess, 0.0)) / abs(gaussian.peak)
@@ -169,9 +185,9 @@ def _failure(
         roi[1] - min(hx, width) / 2 <= x <= roi[3] + min(hx, width) / 2
         and roi[0] - min(hy, height) / 2 <= y <= roi[2] + min(hy, height) / 2
     ):
-        return "the centre lies outside the fitted pixels"
+        return _ELSEWHERE
     if hx > 1.5 * width or hy > 1.5 * height:
-        return "the cloud is wider than the fitted pixels can tell"
+        return _WIDER
     if not gaussian.peak > 0:
         return "the peak is negative"
     if not np.isfinite(stderr.to_array()).all():

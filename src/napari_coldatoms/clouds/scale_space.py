@@ -1,9 +1,9 @@
 """A picture smoothed to octaves of scale, in units of the noise of each place and scale.
 
-At every scale the pixels are averaged with weights that are the inverse of their local noise, so that
-invalid pixels drop out and noisy parts of a chip count little. What white noise leaves there is known;
-fringes and other structure add to it, by a factor that is measured at each scale from the side below
-the background, where no clouds are.
+At every scale the pixels are averaged with weights that are the inverse of their local noise, so
+that invalid pixels drop out and noisy parts of a chip count little. What white noise leaves there
+is known; fringes and other structure add to it, by a factor that is measured at each scale from the
+side below the background, where no clouds are.
 """
 
 from __future__ import annotations
@@ -153,8 +153,8 @@ def _lower_side(values: NDArray[np.float64]) -> tuple[float, float]:
 def local_noise(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Return the white noise around each pixel, and the frame's median of it.
 
-    From the mean size of the second differences in x and y within 25×25 pixels; where invalid pixels
-    leave few of those, of the differences along rows. Infinite where there are few of these, too.
+    From the mean size of the second differences in x and y within 25×25 pixels; where invalid
+    pixels leave few of those, of the differences along rows; infinite where these are few, too.
     """
     ny, nx = pixels.shape
     second = np.full((ny, nx), np.nan)

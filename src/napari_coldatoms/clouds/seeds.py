@@ -33,15 +33,19 @@ def seed_of(region: Region) -> Gaussian2D:
     return replace(shape, wx=shape.wx * scale, wy=shape.wy * scale)
 
 
-def seeds_of(pixels: NDArray[np.float64]) -> Iterator[Gaussian2D]:
-    """Yield seeds for a picture, best first: what the detection finds, then the brightest place."""
+def seeds_of(pixels: NDArray[np.float64]) -> Iterator[tuple[Gaussian2D, bool]]:
+    """Yield seeds for a picture, best first, and whether the detection stands behind each.
+
+    Without it (a picture that is all cloud) the brightest places at each scale are tried.
+    """
     regions, space = segment(pixels)
     if space is None:
         return
     for region in regions[:3]:
-        yield seed_of(region)
+        yield seed_of(region), True
     ny, nx = pixels.shape
     for level in reversed(space.levels):
         j, i = np.unravel_index(int(np.argmax(level.significance)), level.significance.shape)
         width = min(2.5 * level.size, min(ny, nx) / 4)
-        yield Gaussian2D((i + 0.5) * level.size - 0.5, (j + 0.5) * level.size - 0.5, width, width)
+        x, y = (i + 0.5) * level.size - 0.5, (j + 0.5) * level.size - 0.5
+        yield Gaussian2D(float(x), float(y), width, width), False

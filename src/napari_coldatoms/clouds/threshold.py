@@ -227,7 +227,7 @@ def _draw(
     shape: tuple[int, ...],
     options: ThresholdOptions,
 ) -> Region | None:
-    """Return the pixels of a hill inside its 1/e² contour, or above the noise where that is higher."""
+    """Return the pixels of a hill inside its 1/e² contour, or above the noise if that is higher."""
     own = labels == hill.label
     # the most significant place need not be the highest: dense cores are noisy
     peak = float(level.amplitude[own & (level.significance >= options.significance)].max(initial=0))
