@@ -201,10 +201,11 @@ def frame_columns(stack: xr.DataArray) -> list[str]:
 def frame_values(run: Run, frame: FrameResult) -> dict[str, Any]:
     """Return what all rows of a frame share: its place, scan parameters, source and picture."""
     values: dict[str, Any] = dict(zip(frame_columns(run.stack), _place(frame.index), strict=True))
+    # a dim's own coordinate must not hide the place along it, which the slider shows
+    taken = {*values, "picture"}
     for name, value in frame.coords.items():
         if name != "source":
-            # a dim's own coordinate must not hide the place along it, which the slider shows
-            values[f"{name}_value" if name in values else name] = value
+            values[f"{name}_value" if name in taken else name] = value
     values["source"] = run.source_of(frame)
     values["picture"] = str(run.stack.name or "")
     return values
