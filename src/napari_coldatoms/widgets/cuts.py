@@ -28,6 +28,8 @@ class Cut:
         The cloud's 1/e² radius along the line, in `unit`.
     title : str
     unit : str
+    fitted : bool
+        Whether the model was fitted; else it is that of the cloud's mask.
     """
 
     position: NDArray
@@ -36,6 +38,7 @@ class Cut:
     radius: float
     title: str
     unit: str
+    fitted: bool = True
 
 
 def principal_cuts(

@@ -105,7 +105,7 @@ class DetectCloudsWidget(ImageWidget):
         self.plot.setObjectName("cuts")
         self.plot.setToolTip(
             "cuts through the selected cloud along its axes: dots are the picture, the line is the "
-            "fit; Ctrl+wheel zooms"
+            "fit (dashed: only from the mask); Ctrl+wheel zooms"
         )
         self.plot.setMinimumHeight(150)
         self.rows.addWidget(self.plot, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def cuts_of(done: Run, index: tuple[int, ...], cloud: Any) -> tuple[Cut, Cut]:
     stack = done.stack
     picture = np.asarray(stack.isel(dict(zip(leading_dims(stack), index, strict=True))).values)
     gaussian = cloud.best
-    return principal_cuts(
+    along, across = principal_cuts(
         picture,
         gaussian,
         centre=(gaussian.y0, gaussian.x0),
@@ -53,6 +53,8 @@ def cuts_of(done: Run, index: tuple[int, ...], cloud: Any) -> tuple[Cut, Cut]:
         pixel_size=pixel_size(stack),
         unit=unit(stack),
     )
+    fitted = cloud.fit is not None and cloud.fit.success
+    return replace(along, fitted=fitted), replace(across, fitted=fitted)
 
 
 def summary(found: int, frames: int, failed: int, cancelled: bool) -> str:

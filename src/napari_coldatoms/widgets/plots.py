@@ -46,6 +46,8 @@ def plot_colors(theme_id: str) -> PlotColors:
 class CutPlot(pg.GraphicsLayoutWidget):
     """Two cuts side by side with one value axis: the data as points, the fit as a line.
 
+    The line is dashed where there is no fit, but only the Gaussian of a mask.
+
     Parameters
     ----------
     theme_id : str
@@ -124,9 +126,11 @@ class CutPlot(pg.GraphicsLayoutWidget):
                 symbolBrush=colors.data,
                 connect="finite",
             )
+            solid = cut is None or cut.fitted
+            style = Qt.PenStyle.SolidLine if solid else Qt.PenStyle.DashLine
             self._model[i].setData(
                 *((cut.position, cut.model) if cut else (np.empty(0), np.empty(0))),
-                pen=pg.mkPen(colors.model, width=2),
+                pen=pg.mkPen(colors.model, width=2, style=style),
             )
             label = f"{cut.title} ({_UNIT_SIGNS.get(cut.unit, cut.unit)})" if cut else ""
             item.setLabel("bottom", label, color=colors.text)
