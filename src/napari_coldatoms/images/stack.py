@@ -14,21 +14,38 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from napari_coldatoms.images.geometry import (
+    PIXEL,
+    StackError,
+    axis_coordinate,
+    geometry,
+    orientation_of,
+    placement,
+    unit_name,
+)
 from napari_coldatoms.images.roles import ROLES
+
+__all__ = [
+    "DIMS",
+    "METADATA_KEY",
+    "StackError",
+    "check_stack",
+    "from_layer",
+    "is_raw",
+    "make_stack",
+    "origin",
+    "pixel_size",
+    "shots",
+    "spatial",
+    "to_layer",
+    "unit",
+]
 
 METADATA_KEY = "napari_coldatoms"
 """Key of `napari.layers.Layer.metadata` under which everything of ours is kept."""
 
 DIMS = ("shot", "frame", "y", "x")
 """All dimensions a stack may have, in their order."""
-
-PIXEL = "pixel"
-
-_MICROMETRE = {"µm", "μm", "um", "micron", "microns", "micrometer", "micrometre", "u"}
-
-
-class StackError(ValueError):
-    """An array or a layer is not a stack of camera pictures, or lacks what was asked of it."""
 
 
 def make_stack(
@@ -136,7 +153,7 @@ def check_stack(stack: xr.DataArray) -> xr.DataArray:
         unknown = sorted({str(role) for role in stack["frame"].values} - set(ROLES))
         if unknown:
             raise StackError(f"expected roles out of {', '.join(ROLES)}; found {unknown}")
-    _geometry(stack)
+    geometry(stack)
     return stack
 
 
@@ -150,19 +167,19 @@ def pixel_size(stack: xr.DataArray) -> tuple[float, float] | None:
 
     A layer that was scaled in napari without a physical unit has no known pixel size.
     """
-    step, _, axis_unit = _geometry(stack)
+    step, _, axis_unit = geometry(stack)
     return None if axis_unit == PIXEL else step
 
 
 def unit(stack: xr.DataArray) -> str | None:
     """Return the unit of the pixel size, such as ``"um"``, or None where it is not known."""
-    axis_unit = _geometry(stack)[2]
+    axis_unit = geometry(stack)[2]
     return None if axis_unit == PIXEL else axis_unit
 
 
 def origin(stack: xr.DataArray) -> tuple[float, float]:
     """Return the coordinate ``(y, x)`` of the centre of pixel (0, 0), in `unit` or in pixels."""
-    return _geometry(stack)[1]
+    return geometry(stack)[1]
 
 
 def shots(stack: xr.DataArray) -> Iterator[tuple[int, xr.DataArray]]:
@@ -200,7 +217,7 @@ def spatial(stack: xr.DataArray, ndim: int | None = None) -> dict[str, Any]:
             raise StackError(f"expected at least the 2 dimensions y, x; found ndim={ndim}")
         leading = (*(f"axis {i}" for i in range(ndim - len(labels))), *labels[:-2])
         labels = (*leading[len(leading) - (ndim - 2) :], "y", "x")
-    return _placement(stack, labels)
+    return placement(stack, labels)
 
 
 def to_layer(stack: xr.DataArray, **overrides: Any) -> tuple[Any, dict[str, Any], str]:
@@ -239,7 +256,7 @@ def to_layer(stack: xr.DataArray, **overrides: Any) -> tuple[Any, dict[str, Any]
     extra = dict(overrides.pop("metadata", None) or {})
     metadata = {**extra, METADATA_KEY: {**kept, **extra.get(METADATA_KEY, {})}}
     kwargs: dict[str, Any] = {
-        **_placement(stack, tuple(str(dim) for dim in stack.dims)),
+        **placement(stack, tuple(str(dim) for dim in stack.dims)),
         "rgb": False,
         **({} if stack.name is None else {"name": str(stack.name)}),
         "metadata": metadata,
@@ -299,11 +316,11 @@ def from_layer(layer: Any) -> xr.DataArray:
     if "source" not in attrs and path:
         attrs["source"] = str(path)
     attrs.pop("orientation", None)
-    orientation = _orientation_of(layer)
+    orientation = orientation_of(layer)
     if orientation:
         attrs["orientation"] = orientation
 
-    units = tuple(_unit_name(each) for each in layer.units[-2:])
+    units = tuple(unit_name(each) for each in layer.units[-2:])
     if units[0] != units[1]:
         raise StackError(
             f"layer {layer.name!r}: expected one unit for y and x, found {units[0]} and {units[1]}"
@@ -316,21 +333,6 @@ def from_layer(layer: Any) -> xr.DataArray:
             coords[dim] = axis_coordinate(dim, sizes[dim], step[axis], first[axis], units[0])
     stack = xr.DataArray(data, dims=dims, coords=coords, name=layer.name, attrs=attrs)
     return check_stack(stack)
-
-
-def axis_coordinate(dim: str, size: int, step: float, first: float, unit: str) -> xr.Variable:
-    """Return the coordinate of an axis: centres of its pixels, with ``attrs["units"]``.
-
-    Raises
-    ------
-    StackError
-        The step is not a positive, finite number or the unit is no word.
-    """
-    if not (np.isfinite(step) and step > 0 and np.isfinite(first)):
-        raise StackError(f"expected a positive pixel size along {dim}, found {step}")
-    if not isinstance(unit, str) or not unit.strip():
-        raise StackError(f"expected the name of a unit such as 'um', found {unit!r}")
-    return xr.Variable((dim,), first + step * np.arange(size), {"units": _unit_name(unit)})
 
 
 def _expected_dims(ndim: int, *, raw: bool, what: str = "data") -> tuple[str, ...]:
@@ -360,76 +362,3 @@ def _as_coordinate(key: str, value: Any, n_shots: int | None) -> Any:
         f"coordinate {key!r}: expected a scalar or one value for each of the "
         f"{n_shots or 1} shot(s), found the shape {values.shape}"
     )
-
-
-def _geometry(stack: xr.DataArray) -> tuple[tuple[float, float], tuple[float, float], str]:
-    """Return step and origin, both ``(y, x)``, and the unit, which is the pixel if not known."""
-    steps: list[float | None] = []
-    firsts: list[float] = []
-    units: set[str] = set()
-    for dim in ("y", "x"):
-        if dim not in stack.coords:
-            steps.append(1.0)
-            firsts.append(0.0)
-            units.add(PIXEL)
-            continue
-        values = np.asarray(stack[dim].values)
-        if values.dtype.kind not in "iuf" or not np.all(np.isfinite(values)):
-            raise StackError(f"expected numbers as coordinate {dim!r}, found {values.dtype}")
-        units.add(_unit_name(stack[dim].attrs.get("units", PIXEL)))
-        firsts.append(float(values[0]))
-        if values.size == 1:
-            steps.append(None)
-            continue
-        step = float(values[-1] - values[0]) / (values.size - 1)
-        if step <= 0 or np.any(np.abs(np.diff(values.astype(float)) - step) > 1e-4 * abs(step)):
-            raise StackError(f"expected evenly rising coordinates along {dim!r}")
-        steps.append(step)
-    if len(units) > 1:
-        raise StackError(f"expected one unit for y and x, found {' and '.join(sorted(units))}")
-    # one pixel alone does not tell its size: pixels are square then
-    step_y = next((step for step in steps if step is not None), 1.0)
-    step_x = next((step for step in reversed(steps) if step is not None), 1.0)
-    return (step_y, step_x), (firsts[0], firsts[1]), units.pop()
-
-
-def _placement(stack: xr.DataArray, labels: tuple[str, ...]) -> dict[str, Any]:
-    step, first, axis_unit = _geometry(stack)
-    leading = len(labels) - 2
-    place: dict[str, Any] = {
-        "scale": (1.0,) * leading + step,
-        "translate": (0.0,) * leading + first,
-        "units": (PIXEL,) * leading + (axis_unit, axis_unit),
-        "axis_labels": labels,
-    }
-    for key, matrix in stack.attrs.get("orientation", {}).items():
-        size = len(labels) + (key == "affine")
-        full = np.eye(size)
-        block = np.asarray(matrix, dtype=float)
-        full[size - len(block) :, size - len(block) :] = block
-        place[key] = full
-    return place
-
-
-def _orientation_of(layer: Any) -> dict[str, list[list[float]]]:
-    """Return what napari's transform holds besides scale and translate, for y and x alone."""
-    found = {}
-    ndim = layer.ndim
-    shear = np.eye(ndim)
-    shear[np.triu_indices(ndim, 1)] = layer.shear
-    for key, matrix in (
-        ("rotate", np.asarray(layer.rotate)[-2:, -2:]),
-        ("shear", shear[-2:, -2:]),
-        ("affine", np.asarray(layer.affine.affine_matrix)[-3:, -3:]),
-    ):
-        if not np.allclose(matrix, np.eye(len(matrix))):
-            found[key] = np.asarray(matrix, dtype=float).tolist()
-    return found
-
-
-def _unit_name(value: Any) -> str:
-    """Return a unit's short ASCII name, from its name or from a pint unit."""
-    name = value.strip() if isinstance(value, str) else f"{value:~}"  # pint's own short form
-    if name in (PIXEL, "pixels", "px"):
-        return PIXEL
-    return "um" if name in _MICROMETRE else name.replace("µ", "u").replace("μ", "u")
