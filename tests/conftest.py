@@ -7,6 +7,20 @@ from pathlib import Path
 
 import pytest
 
+CLOUDS = Path(__file__).parents[1] / "src" / "napari_coldatoms" / "clouds"
+
+
+def pytest_configure() -> None:
+    """Drop compiled kernels that are older than the newest source.
+
+    numba looks at a function's own file alone: after a change in a kernel of another file that it
+    calls, the stale machine code would be run.
+    """
+    newest = max(source.stat().st_mtime for source in CLOUDS.glob("*.py"))
+    for compiled in CLOUDS.glob("__pycache__/*.nb[ic]"):
+        if compiled.stat().st_mtime < newest:
+            compiled.unlink(missing_ok=True)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
