@@ -71,6 +71,15 @@ def test_several_units(tmp_path, triplet):
     np.testing.assert_array_equal(stack, triplet[[1, 0, 2]])
 
 
+def test_compressed(tmp_path, triplet, write_fits):
+    import gzip
+
+    path = write_fits(tmp_path / "a.fits", triplet)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    np.testing.assert_array_equal(read(path)[0], triplet)
+    np.testing.assert_array_equal(read(path, lazy=True)[0], triplet)
+
+
 def test_real_li6_cube(real_data):
     path = next((real_data / "li6_fits").glob("*.fits"))
     (stack,) = read(path)

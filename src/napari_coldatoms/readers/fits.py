@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_coldatoms.images.roles import guess_roles
-from napari_coldatoms.readers.errors import ReadError, first_line
+from napari_coldatoms.readers.errors import ReadError, describe_content, first_line
 from napari_coldatoms.readers.lazy import FileArray, Lazy, is_lazy, to_dask
 from napari_coldatoms.readers.plain import (
     Plain,
@@ -38,6 +38,11 @@ def load(path: Path, lazy: Lazy) -> list[Plain]:
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyUserWarning
 
+    with path.open("rb") as file:
+        start = file.read(6)
+    # astropy would unpack archives of anything else
+    if start != b"SIMPLE" and not start.startswith(b"\x1f\x8b"):
+        raise ReadError(path, EXPECTED, describe_content(path))
     loaded = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
