@@ -19,7 +19,7 @@ from napari_coldatoms.clouds.picture import Frame, frame_of, pixels_of
 # relative step at which a fit has converged, and how often it may try
 TOLERANCE = 1e-8
 MAX_ITERATIONS = 100
-# 1/e² radius in fitted (binned) pixels below which a cloud cannot be told from a hot pixel
+# 1/e² radius in fitted (binned) pixels at which the minimisation gives up
 NARROWEST = 0.35
 # binning stops where the minor radius of the seed would become less than this many binned pixels
 COARSEST = 1.5

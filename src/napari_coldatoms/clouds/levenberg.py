@@ -211,8 +211,10 @@ def minimise(
                 step *= _TRUST / longest
             trial = moved(shape, step, directions, free_angle, cosine, sine)
             if longest < tolerance:
-                # too small to be worth another pass
-                return trial, peak, background, rest, iterations, CONVERGED
+                # too small to be worth another pass, unless it was cut short at a limit
+                if status == ITERATION_LIMIT:
+                    status = CONVERGED
+                return trial, peak, background, rest, iterations, status
             mean, half = (trial[2] + trial[4]) / 2, (trial[2] - trial[4]) / 2
             split = math.sqrt(half * half + trial[3] * trial[3])
             narrow = math.sqrt(2 / (mean + split))

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 _MEDIAN = 0.6744897501960817
 # norm of the second difference in x and y, [[1, -2, 1], [-2, 4, -2], [1, -2, 1]]
 _DIFFERENCE_NORM = 6.0
+# what rises above the background by more widths than this is no background
+_CLIP = 3.0
 
 
 @njit(cache=True, nogil=True)
@@ -88,12 +90,12 @@ def histogram_peak(values: NDArray[np.float64], most: int = 100_000) -> float:
     flat = flat[np.isfinite(flat)]
     if flat.size == 0:
         raise ValueError("expected finite pixels outside the clouds for the background, found none")
-    low, quarter, median, high = np.percentile(flat, [1, 25, 50, 99])
-    # half width of the lower side: clouds widen the upper one
-    width = (median - quarter) / _MEDIAN
+    flat = np.sort(flat)
+    centre, width, _ = lower_side(flat)
     if width <= 0:
-        return float(median)
-    low, high = max(low, median - 8 * width), min(high, median + 8 * width)
+        return centre
+    low = max(float(flat[0]), centre - 8 * width)
+    high = min(float(flat[-1]), centre + 8 * width)
     bins = int(np.clip((high - low) / (0.1 * width), 8, 400))
     counts, edges = np.histogram(flat, bins=bins, range=(low, high))
     spacing = edges[1] - edges[0]
@@ -108,6 +110,27 @@ def histogram_peak(values: NDArray[np.float64], most: int = 100_000) -> float:
             break
         peak = float(np.average(near, weights=weights))
     return float(peak)
+
+
+def lower_side(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return a background's centre and the width of its lower side, seen at 1 and at 1.6 widths.
+
+    Clouds are cut off above: what exceeds the centre by three widths is left out, until nothing
+    more is.
+
+    Parameters
+    ----------
+    values : (n,)
+        Sorted.
+    """
+    for _ in range(10):
+        low, centre = values[int(0.1587 * values.size)], values[values.size // 2]
+        kept = int(np.searchsorted(values, centre + _CLIP * (centre - low), side="right"))
+        if kept == values.size or kept < 10:
+            break
+        values = values[:kept]
+    low, lowest, centre = (values[int(part * values.size)] for part in (0.1587, 0.05, 0.5))
+    return float(centre), float(centre - low), float(centre - lowest) / 1.645
 
 
 def thinned(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from napari_coldatoms.clouds import levenberg
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 
+# 1/e² radius in fitted pixels below which a cloud cannot be told from a hot pixel
+NARROWEST = 0.75
 # signal/noise of the whole Gaussian below which noise may have made it: among the thousands of
 # places and shapes a fit can choose from, white noise reaches 5
 MIN_SIGNIFICANCE = 7.0
@@ -172,8 +174,8 @@ def _failure(
     """Return why a fit found no cloud, or an empty string."""
     if status == levenberg.ITERATION_LIMIT:
         return "not converged within the limit of iterations"
-    if status == levenberg.TOO_NARROW:
-        return "the width shrinks below what the pixels resolve: a single pixel or noise"
+    if status == levenberg.TOO_NARROW or min(gaussian.wx, gaussian.wy) < NARROWEST * binning:
+        return "narrower than what the pixels resolve: a single pixel or noise"
     if status == levenberg.TOO_WIDE:
         return "the width grows far beyond the fitted pixels"
     if status == levenberg.SINGULAR:

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_coldatoms.clouds.noise import histogram_peak, thinned
+from napari_coldatoms.clouds.noise import histogram_peak, lower_side, thinned
 
 # pixels across the window of the local noise: 2 * 12 + 1; and differences it must hold
 _NOISE_REACH = 12
@@ -27,8 +27,6 @@ _SMALLEST_LEVEL = 10
 _KERNEL_REACH = 3
 # the deepest place of a level widens its noise up to this factor
 _DEEPEST = 2.0
-# what rises above the background by more widths than this is no background
-_CLIP = 3.0
 
 
 @dataclass(frozen=True)
@@ -115,38 +113,31 @@ def _level(weighted: NDArray[np.float64], weight: NDArray[np.float64], size: int
     # the level of the background as this scale sees it: fringes make the histogram's peak an edge
     noises = noise[known]
     quiet = amplitude[known][noises <= 2 * np.median(noises)] if noises.size else noises
-    centre, _ = _lower_side(quiet)
+    centre, _ = _background(quiet)
     amplitude -= centre
     significance = amplitude / noise
-    centre, spread = _lower_side(significance[known])
+    centre, spread = _background(significance[known])
     spread = max(spread, 1.0)
     sigma = math.sqrt(size**2 + (size**2 - 1) / 12)
     return Level(size, sigma, amplitude, noise * spread, significance / spread)
 
 
-def _lower_side(values: NDArray[np.float64]) -> tuple[float, float]:
+def _background(values: NDArray[np.float64]) -> tuple[float, float]:
     """Return centre and width of the background's distribution, the latter from below the centre.
 
-    The centre is the median of what remains when clouds are cut off above. (The most frequent value
-    would be an edge of the distribution where one strong fringe system makes it.)
+    (The most frequent value would be no centre: one strong fringe system makes it an edge.)
     """
     sample = np.sort(thinned(values, 8_000))
     if sample.size < 10:
         return 0.0, 1.0
-    for _ in range(8):
-        low, centre = sample[int(0.1587 * sample.size)], sample[sample.size // 2]
-        kept = int(np.searchsorted(sample, centre + _CLIP * (centre - low), side="right"))
-        if kept == sample.size or kept < 10:
-            break
-        sample = sample[:kept]
-    # two quantiles: the first alone would not see a few strong stripes
-    low, lowest, centre = (sample[int(part * sample.size)] for part in (0.1587, 0.05, 0.5))
-    width = float(max(centre - low, (centre - lowest) / 1.645))
+    # two places: the first alone would not see a few strong stripes
+    centre, *widths = lower_side(sample)
+    width = max(widths)
     # as deep as the background falls it may also rise, where fringes end at the border or beat;
     # a negative ghost of a cloud must not hide others, hence the limit
     usual = math.sqrt(2 * math.log(values.size)) + 0.3
     deepest = float(centre - values.min()) / usual
-    return float(centre), min(max(width, deepest), _DEEPEST * width)
+    return centre, min(max(width, deepest), _DEEPEST * width)
 
 
 @njit(cache=True, nogil=True)
