@@ -134,7 +134,8 @@ def test_samples_open_as_layers_with_scale_and_units(name):
     layers = [Layer.create(*data) for data in getattr(samples, f"{name}_layers")()]
     raw, picture = layers
     assert (raw.visible, picture.visible) == (False, True)
-    assert raw.data.shape == stack.shape
+    assert raw.data.size == stack.size
+    assert raw.axis_labels[1:] == picture.axis_labels
     assert picture.data.shape == tuple(stack.sizes[d] for d in stack.dims if d != "frame")
     pixel = float(stack.x[1] - stack.x[0])
     for layer in layers:

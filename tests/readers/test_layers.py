@@ -83,7 +83,7 @@ def test_a_triplet_gives_hidden_frames_and_the_picture_on_top(shot_files, triple
 
 def test_a_list_is_one_stack(shot_files):
     raw, picture = read_layers(shot_files)
-    assert raw[0].shape == (2, 3, 40, 50)
+    assert raw[0].shape == (3, 2, 40, 50)
     assert picture[0].shape == (2, 40, 50)
     assert picture[1]["axis_labels"] == ("shot", "y", "x")
 
@@ -170,7 +170,7 @@ def test_files_dropped_as_a_stack(make_napari_viewer_proxy, shot_files):
     viewer = make_napari_viewer_proxy()
     viewer.open(shot_files, stack=True, plugin=PLUGIN)
     raw, picture = viewer.layers
-    assert raw.data.shape == (2, 3, 40, 50)
+    assert raw.data.shape == (3, 2, 40, 50)
     assert picture.data.shape == (2, 40, 50)
     assert from_layer(picture)["shot"].values.tolist() == [1, 2]
 
@@ -197,7 +197,7 @@ def test_real_files_open(make_napari_viewer_proxy, real_data):
     assert [layer.data.shape for layer in viewer.layers] == [(3, 512, 512), (512, 512)]
     viewer.layers.clear()
     viewer.open(str(real_data / "ring_bec_tiff"), plugin=PLUGIN)
-    assert [layer.data.shape for layer in viewer.layers] == [(4, 3, 512, 512), (4, 512, 512)]
+    assert [layer.data.shape for layer in viewer.layers] == [(3, 4, 512, 512), (4, 512, 512)]
     viewer.layers.clear()
     viewer.open(str(real_data / "oqtant_rb87" / "tof_hold_00.json"), plugin=PLUGIN)
     assert {layer.data.shape for layer in viewer.layers} == {(352, 217), (100, 100)}

@@ -236,9 +236,11 @@ def to_layer(stack: xr.DataArray, **overrides: Any) -> tuple[Any, dict[str, Any]
     tuple
         ``(data, keyword arguments, "image")``. Dims, coordinates and attributes travel in
         ``metadata["napari_coldatoms"]``; the ``shot`` and ``frame`` axes have scale 1, translate
-        0 and unit pixel.
+        0 and unit pixel. Of raw frames the first axis is ``frame``, then ``shot``: napari aligns
+        layers at their last axes, so that the frames then share their shot axis with the picture.
     """
     check_stack(stack)
+    stack = stack.transpose(..., "shot", "y", "x", missing_dims="ignore")
     kept = {
         "dims": tuple(str(dim) for dim in stack.dims),
         "coords": {
@@ -332,7 +334,7 @@ def from_layer(layer: Any) -> xr.DataArray:
             dim = "yx"[axis]
             coords[dim] = axis_coordinate(dim, sizes[dim], step[axis], first[axis], units[0])
     stack = xr.DataArray(data, dims=dims, coords=coords, name=layer.name, attrs=attrs)
-    return check_stack(stack)
+    return check_stack(stack.transpose(*(dim for dim in DIMS if dim in dims)))
 
 
 def _expected_dims(ndim: int, *, raw: bool, what: str = "data") -> tuple[str, ...]:
