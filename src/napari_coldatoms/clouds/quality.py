@@ -25,7 +25,7 @@ MAX_STRUCTURE = 0.035
 _STRUCTURE_SIGNIFICANCE = 4.0
 _STRUCTURE_PIXELS = 20_000
 # and above which it describes nothing
-HOPELESS_STRUCTURE = 0.5
+HOPELESS_STRUCTURE = 0.35
 
 
 _ELSEWHERE = "the centre lies outside the fitted pixels"
@@ -188,7 +188,7 @@ def _failure(
         and roi[0] - min(hy, height) / 2 <= y <= roi[2] + min(hy, height) / 2
     ):
         return _ELSEWHERE
-    if hx > 1.5 * width or hy > 1.5 * height:
+    if hx > width or hy > height:
         return _WIDER
     if not gaussian.peak > 0:
         return "the peak is negative"

@@ -145,7 +145,8 @@ def local_noise(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], float
     """Return the white noise around each pixel, and the frame's median of it.
 
     From the mean size of the second differences in x and y within 25×25 pixels; where invalid
-    pixels leave few of those, of the differences along rows; infinite where these are few, too.
+    pixels leave few of those, of the differences along rows if that is larger; infinite where
+    these are few, too.
     """
     ny, nx = pixels.shape
     second = np.full((ny, nx), np.nan)
@@ -159,21 +160,32 @@ def local_noise(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], float
                 + pixels[j + 1, i - 1]
                 + pixels[j + 1, i + 1]
             )
-    out, few = window_mean(second, _NOISE_REACH, _FEWEST)
+    out, known = window_mean(second, _NOISE_REACH)
     factor = math.sqrt(math.pi / 2) / 6
+    few = False
     for j in range(ny):
+        height = min(j + _NOISE_REACH, ny - 2) - max(j - _NOISE_REACH, 1) + 1
         for i in range(nx):
-            out[j, i] *= factor
+            width = min(i + _NOISE_REACH, nx - 2) - max(i - _NOISE_REACH, 1) + 1
+            out[j, i] = out[j, i] * factor if known[j, i] >= _FEWEST else np.inf
+            # what is known may lie in the quieter part of the window
+            if known[j, i] < 0.5 * height * width:
+                few = True
+                known[j, i] = -1.0
     if few:
         for j in range(ny):
             for i in range(nx - 1):
                 second[j, i] = abs(pixels[j, i + 1] - pixels[j, i])
             second[j, nx - 1] = np.nan
-        other, few = window_mean(second, _NOISE_REACH, _FEWEST)
+        other, count = window_mean(second, _NOISE_REACH)
         factor = math.sqrt(math.pi) / 2
         for j in range(ny):
             for i in range(nx):
-                if not math.isfinite(out[j, i]):
+                if known[j, i] >= 0:
+                    continue
+                if count[j, i] < _FEWEST:
+                    out[j, i] = np.inf
+                elif not out[j, i] > factor * other[j, i] or math.isinf(out[j, i]):
                     out[j, i] = factor * other[j, i]
     step = max(1, (ny * nx) // 10_000)
     sample = np.empty((ny * nx) // step + 1)
@@ -188,13 +200,12 @@ def local_noise(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], float
 
 @njit(cache=True, nogil=True)
 def window_mean(
-    values: NDArray[np.float64], reach: int, fewest: int
-) -> tuple[NDArray[np.float64], bool]:
-    """Return the mean of the finite values within a square; inf (and True) where there are few."""
+    values: NDArray[np.float64], reach: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean of the finite values within a square about each place, and their number."""
     ny, nx = values.shape
-    out = np.empty((ny, nx))
+    mean, number = np.zeros((ny, nx)), np.zeros((ny, nx))
     column, known = np.zeros(nx), np.zeros(nx)
-    few = False
     for j in range(-reach, ny):
         # running sums: a row comes in below, one goes out above
         if j + reach < ny:
@@ -219,12 +230,10 @@ def window_mean(
             if i - reach - 1 >= 0:
                 total -= column[i - reach - 1]
                 count -= known[i - reach - 1]
-            if count >= fewest:
-                out[j, i] = max(total, 0.0) / count
-            else:
-                out[j, i] = np.inf
-                few = True
-    return out, few
+            number[j, i] = count
+            if count > 0:
+                mean[j, i] = max(total, 0.0) / count
+    return mean, number
 
 
 @njit(cache=True, nogil=True)
