@@ -25,6 +25,10 @@ _SAME = 0.2
 # the coarsest level still has this many cells across the frame
 _SMALLEST_LEVEL = 10
 _KERNEL_REACH = 3
+# from this excess over white noise on, a level has stripes; and their part left at the border
+# where the smoothing cancels them (a Gaussian kernel cut in half leaves 0.8 / (k sigma))
+_STRIPED = 1.2
+_LEFT_AT_BORDER = 0.3
 # the deepest place of a level widens its noise up to this factor
 _DEEPEST = 2.0
 
@@ -94,8 +98,10 @@ def scale_space(pixels: NDArray[np.float64]) -> ScaleSpace | None:
     weighted = np.where(finite, (clean - background) * weight, 0.0)
     levels = []
     size = 1
+    stripes = 0.0
     while True:
-        levels.append(_level(weighted, weight, size))
+        level, stripes = _level(weighted, weight, size, stripes)
+        levels.append(level)
         if min(weight.shape) // 2 < _SMALLEST_LEVEL:
             break
         weighted, weight = halved(weighted), halved(weight)
@@ -103,7 +109,10 @@ def scale_space(pixels: NDArray[np.float64]) -> ScaleSpace | None:
     return ScaleSpace(tuple(levels), background, typical, clean)
 
 
-def _level(weighted: NDArray[np.float64], weight: NDArray[np.float64], size: int) -> Level:
+def _level(
+    weighted: NDArray[np.float64], weight: NDArray[np.float64], size: int, stripes: float
+) -> tuple[Level, float]:
+    """Return a level, and the largest amplitude (rms) of stripes up to it."""
     kernel = np.exp(-0.5 * np.arange(-_KERNEL_REACH, _KERNEL_REACH + 1) ** 2)
     kernel /= kernel.sum()
     amplitude, noise = ratio(
@@ -118,8 +127,15 @@ def _level(weighted: NDArray[np.float64], weight: NDArray[np.float64], size: int
     significance = amplitude / noise
     centre, spread = _background(significance[known])
     spread = max(spread, 1.0)
+    here = float(np.median(noises)) * math.sqrt(max(spread**2 - _STRIPED**2, 0.0))
+    noise *= spread
+    # at the border the kernel's cut end leaves of finer stripes what cancels everywhere else
+    border = np.ones(noise.shape, dtype=bool)
+    border[2:-2, 2:-2] = False
+    noise[border] = np.hypot(noise[border], _LEFT_AT_BORDER * stripes)
+    significance = amplitude / noise
     sigma = math.sqrt(size**2 + (size**2 - 1) / 12)
-    return Level(size, sigma, amplitude, noise * spread, significance / spread)
+    return Level(size, sigma, amplitude, noise, significance), max(stripes, here)
 
 
 def _background(values: NDArray[np.float64]) -> tuple[float, float]:
