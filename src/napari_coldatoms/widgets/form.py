@@ -9,7 +9,7 @@ from typing import Any
 
 from magicgui.widgets import create_widget
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QIcon
+from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -213,7 +213,11 @@ class ParameterForm(QWidget):
 
     def _fold(self, name: str, title: str, content: QWidget, prefix: str) -> QCollapsible:
         # the arrow is part of the text: icons would keep the colour of the theme they were made in
-        fold = QCollapsible(f"▸ {title}", expandedIcon=QIcon(), collapsedIcon=QIcon())
+        # (a transparent one and no null icon, which PySide takes for False and superqt for none)
+        nothing = QPixmap(1, 1)
+        nothing.fill(Qt.GlobalColor.transparent)
+        icon = QIcon(nothing)
+        fold = QCollapsible(f"▸ {title}", expandedIcon=icon, collapsedIcon=icon)
         fold.toggled.connect(
             lambda open_, fold=fold: fold.setText(f"{'▾' if open_ else '▸'} {title}")
         )
