@@ -14,6 +14,7 @@ from napari_coldatoms.analyses.detect_clouds import DetectClouds
 from napari_coldatoms.analyses.make_picture import MakePicture
 from napari_coldatoms.backend.analysis import LayerData
 from napari_coldatoms.backend.run import Run, frame_columns, leading_dims
+from napari_coldatoms.clouds.compiled import is_compiled
 from napari_coldatoms.images.stack import from_layer, is_raw
 from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import ImageWidget, button, row
@@ -153,7 +154,10 @@ class DetectCloudsWidget(ImageWidget):
         def done(found: Detected) -> None:
             self._show(source, found)
 
-        self.start(work, done, words=f"Searching “{source.name}” …")
+        words = f"Searching “{source.name}” …"
+        if not is_compiled():
+            words += " (compiling first, once after an installation: about 20 s)"
+        self.start(work, done, words=words)
 
     def cancel(self) -> None:
         """Stop the run; what was found until then is kept."""

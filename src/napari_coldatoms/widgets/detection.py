@@ -10,6 +10,7 @@ import numpy as np
 from napari_coldatoms.analyses.detect_clouds import DetectClouds
 from napari_coldatoms.backend.analysis import LayerData
 from napari_coldatoms.backend.run import Run, leading_dims, run
+from napari_coldatoms.clouds.compiled import compile_elsewhere, is_compiled
 from napari_coldatoms.images.stack import pixel_size, unit
 from napari_coldatoms.widgets.cuts import Cut, principal_cuts
 
@@ -33,6 +34,8 @@ def detect_and_draw(
     cancel: Any = None,
 ) -> Detected:
     """Run the analysis and make its layers: all that takes time."""
+    if not is_compiled():
+        compile_elsewhere(cancel)
     done = run(analysis, stack, progress=progress, cancel=cancel, frames=frames)
     _ = done.table, done.failures  # summarised here and now, kept for later
     models = analysis.model_layers(done) if with_models else []
