@@ -28,11 +28,13 @@ REDRAW = 1.25
 
 # a fit that no detection and no seed stands behind must explain this part of the variance
 _EXPLAINED = 0.5
+# factor within which the white noise's variance is known
+_UNCERTAIN = 1.1
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """Fit of a region; whether other pixels may do better; the part of the variance explained."""
+    """Fit of a region; whether other pixels may do better; its part of the structure there."""
 
     fit: GaussianFit
     misplaced: bool = False
@@ -291,7 +293,9 @@ def _fit_region(
     )
     if frame is not None:
         fit = _with_units(fit, frame)
-    total = signal + rest
+    # other structures in the region: what is left beyond the white noise and its uncertainty
+    others = max(rest - _UNCERTAIN * count * white**2, 0.0) if white > 0 else rest
+    total = signal + others
     return _Attempt(fit, verdict.misplaced, signal / total if total > 0 else 0.0)
 
 

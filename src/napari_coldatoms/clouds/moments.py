@@ -132,7 +132,10 @@ def _weighted(weights: NDArray[np.float64], expected: str) -> Gaussian2D:
     cyy = float(along_y @ dy**2 / total)
     cxy = float(dy @ weights @ dx / total)
     if cxx * cyy - cxy * cxy < 0 or cxx < 0:
-        raise ValueError(f"expected {expected}, found moments of no ellipse")
+        raise ValueError(
+            f"expected {expected}, found moments of no ellipse; noise far from the cloud counts "
+            "most: crop the picture to the cloud"
+        )
     return Gaussian2D.from_covariance(x0, y0, cxx, cxy, cyy)
 
 

@@ -30,6 +30,7 @@ HOPELESS_STRUCTURE = 0.35
 
 _ELSEWHERE = "the centre lies outside the fitted pixels"
 _WIDER = "the cloud is wider than the fitted pixels can tell"
+_BEYOND = "the width grows far beyond the fitted pixels"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Verdict:
     @property
     def misplaced(self) -> bool:
         """Whether other pixels may do better."""
-        return self.message in (_ELSEWHERE, _WIDER)
+        return self.message in (_ELSEWHERE, _WIDER, _BEYOND)
 
 
 @njit(cache=True, nogil=True)
@@ -177,7 +178,7 @@ def _failure(
     if status == levenberg.TOO_NARROW or min(gaussian.wx, gaussian.wy) < NARROWEST * binning:
         return "narrower than what the pixels resolve: a single pixel or noise"
     if status == levenberg.TOO_WIDE:
-        return "the width grows far beyond the fitted pixels"
+        return _BEYOND
     if status == levenberg.SINGULAR:
         return "the pixels do not determine a Gaussian"
     height, width = roi[2] - roi[0], roi[3] - roi[1]
