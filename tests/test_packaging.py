@@ -1,4 +1,4 @@
-"""Wheel and sdist, built and installed in clean environments, are found by napari's plugin engine."""
+"""Wheel and sdist, installed in clean environments, are found by napari's plugin engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ import npe2
 manager = npe2.PluginManager.instance()
 manager.discover()
 manifest = manager.get_manifest("napari-coldatoms")
-print(manifest.display_name, len(manifest.contributions.readers), len(manifest.contributions.widgets))
+found = manifest.contributions
+print(manifest.display_name, len(found.readers), len(found.widgets))
 """
 
 
@@ -74,7 +75,9 @@ def test_the_wheel_with_its_dependencies_runs_and_brings_no_qt(distributions, tm
     installed = _run(sys.executable, "-m", "uv", "pip", "list", "--python", python).lower()
     assert not [name for name in ("pyqt5", "pyqt6", "pyside2", "pyside6") if name in installed]
     found = _run(
-        python, "-c", "import napari_coldatoms as c; s = c.samples.single_cloud(); "
-        "print(len(c.clouds.detect(c.optical_depth(s))))"
+        python,
+        "-c",
+        "import napari_coldatoms as c; s = c.samples.single_cloud(); "
+        "print(len(c.clouds.detect(c.optical_depth(s))))",
     )
     assert found.strip() == "1"
