@@ -153,6 +153,13 @@ def test_any_layer_with_three_dimensions_can_hold_frames(
     np.testing.assert_array_equal(picture.scale, (2, 2))
 
 
+def test_a_long_series_is_not_taken_for_the_frames_of_one_shot(viewer, raw_frames) -> None:
+    viewer.add_image(np.zeros((500, 8, 8)), name="series")
+    assert raw_frames.roles == []
+    assert "500 frames and no roles" in raw_frames.status.text()
+    assert not raw_frames.run_button.isEnabled()
+
+
 def test_a_role_that_is_missing_is_said_in_the_widget(
     qtbot, viewer, raw_frames, add, triplet, finished
 ) -> None:

@@ -29,6 +29,8 @@ from napari_coldatoms.widgets.pictures import draw_picture, is_raw_layer, show_p
 from napari_coldatoms.widgets.result_layers import mark_of
 
 ANALYSIS = MakePicture.name
+MOST_FRAMES = 64
+"""Frames of one shot at most, in a layer that does not tell their roles."""
 ROLE_WORDS = {
     "atoms": "light and atoms",
     "probe": "light, no atoms",
@@ -190,6 +192,11 @@ class RawFramesWidget(ImageWidget):
             return stack
         if "shot" not in stack.dims:
             raise ValueError(f"“{stack.name}” is a single picture: there are no frames to combine.")
+        if stack.sizes["shot"] > MOST_FRAMES:
+            raise ValueError(
+                f"“{stack.name}” has {stack.sizes['shot']} frames and no roles: expected the raw "
+                f"frames of one shot, {MOST_FRAMES} at most."
+            )
         guess = guess_roles_from_count(stack.sizes["shot"])
         along = [name for name, coord in stack.coords.items() if "shot" in coord.dims]
         frames = stack.drop_vars(along).rename(shot="frame")
