@@ -46,8 +46,13 @@ def test_hdf5_there_and_back(tmp_path, table, failures):
     path = tmp_path / "table.h5"
     assert write_hdf5(table, path, failures=failures) == [path]
     found = read_hdf5(path)
-    expected = table.assign(nothing=np.nan, trap=table["trap"].astype("str"))
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    expected = table.assign(nothing=np.nan)
+    for name in ("trap", "source"):  # which of its missing values a text has, pandas decides
+        assert list(found[name].fillna("-")) == list(expected[name].fillna("-"))
+    texts = ["trap", "source"]
+    pd.testing.assert_frame_equal(
+        found.drop(columns=texts), expected.drop(columns=texts), check_dtype=False
+    )
     assert found.dtypes.drop(["time", "trap", "source"]).to_dict() == {
         "shot": np.int64,
         "globals/detuning": np.float64,
@@ -108,7 +113,7 @@ def test_csv_is_plain_and_has_its_recipe_beside_it(tmp_path, table, failures):
 def test_numbers_in_csv_lose_nothing(tmp_path):
     values = np.random.default_rng(3).normal(size=100) * 10.0 ** np.arange(-50, 50)
     write_csv(pd.DataFrame({"x": values}), tmp_path / "t.csv")
-    found = pd.read_csv(tmp_path / "t.csv")["x"]
+    found = [float(line) for line in (tmp_path / "t.csv").read_text().split()[1:]]
     np.testing.assert_allclose(found, values, rtol=1e-15)
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]  # no recipe, no recipe file
 
