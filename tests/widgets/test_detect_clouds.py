@@ -455,3 +455,62 @@ def test_the_plot_takes_the_theme_along(
     assert detect.plot.colors != dark
     seen = looked_at(viewer, "detect-light")
     assert seen[..., :3].mean() > 80
+
+
+def test_results_follow_a_source_turned_back_and_renamed(
+    qtbot, viewer, detect, add, series, finished
+) -> None:
+    source = add(series[0], rotate=30)
+    press(qtbot, detect.run_button)
+    finished(detect)
+    boxes, masks, ellipses = (
+        viewer.layers[f"series {what}"] for what in ("boxes", "masks: cloud", "ellipses")
+    )
+    np.testing.assert_allclose(boxes.rotate, source.rotate, atol=1e-12)
+    source.rotate, source.name, ellipses.name = 0, "first", "mine"
+    press(qtbot, detect.run_button)
+    finished(detect)
+    for layer in (boxes, masks, ellipses):
+        np.testing.assert_allclose(layer.rotate, np.eye(2), atol=1e-12)
+        np.testing.assert_allclose(
+            layer.data_to_world((3, 5)), source.data_to_world((3, 5)), atol=1e-9
+        )
+    assert (boxes.name, masks.name, ellipses.name) == ("first boxes", "first masks: cloud", "mine")
+
+
+def test_the_users_colour_outlives_a_run_that_finds_nothing(
+    qtbot, viewer, detect, add, series, finished
+) -> None:
+    source = add(series[0])
+    press(qtbot, detect.run_button)
+    finished(detect)
+    boxes, ellipses = viewer.layers["series boxes"], viewer.layers["series ellipses"]
+    ours = ellipses.edge_color[0].copy()
+    boxes.edge_color, boxes.edge_width = "red", 5
+    for picture, found in ((np.zeros(series.shape[1:]), 0), (series.values[1], 2)):
+        source.data = picture
+        press(qtbot, detect.run_button)
+        finished(detect)
+        assert len(boxes.data) == len(ellipses.data) == found
+    np.testing.assert_allclose(boxes.edge_color, [[1, 0, 0, 1]] * 2)
+    assert set(boxes.edge_width) == {5}
+    np.testing.assert_allclose(ellipses.edge_color, [ours] * 2)
+
+
+def test_model_and_residual_do_not_cover_the_outlines(
+    qtbot, viewer, detect, add, series, finished
+) -> None:
+    detect.residual_check.setChecked(True)
+    add(series[0])
+    press(qtbot, detect.run_button)
+    finished(detect)
+    detect.model_check.setChecked(True)
+    finished(detect)
+    assert names(viewer) == [
+        "series",
+        "series residual",
+        "series model",
+        "series masks: cloud",
+        "series boxes",
+        "series ellipses",
+    ]

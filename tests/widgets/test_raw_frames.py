@@ -175,6 +175,18 @@ def test_a_role_that_is_missing_is_said_in_the_widget(
     assert "\n" not in told[0]
 
 
+def test_the_kind_that_was_made_is_said(qtbot, viewer, raw_frames, add, triplet, finished) -> None:
+    add(triplet)
+    press(qtbot, raw_frames)
+    finished(raw_frames)
+    assert raw_frames.status.text().endswith("is up to date: optical depth.")
+    # without the probe frame, auto makes another kind of picture
+    raw_frames.role_combos[1].setCurrentText("unknown")
+    press(qtbot, raw_frames)
+    finished(raw_frames)
+    assert "fluorescence" in raw_frames.status.text()
+
+
 def test_several_shots_give_a_stack_of_pictures(
     qtbot, viewer, raw_frames, add, triplet, finished
 ) -> None:

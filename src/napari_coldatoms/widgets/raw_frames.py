@@ -159,7 +159,8 @@ class RawFramesWidget(ImageWidget):
         layer = show_picture(self.viewer, raw, made)
         ours = layer.metadata[METADATA_KEY]["attrs"]
         counts = layer.metadata[METADATA_KEY]["coords"].get("invalid_count", {}).get("values")
-        words = [f"“{layer.name}” is up to date."]
+        kind = str(ours["kind"]).replace("_", " ")
+        words = [f"“{layer.name}” is up to date: {kind}."]
         if counts is not None and np.sum(counts):
             words.append(f"{int(np.sum(counts))} pixels could not be made (shown as empty).")
         if ours.get("note"):

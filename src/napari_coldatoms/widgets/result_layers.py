@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels, Layer, Shapes
+from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_coldatoms.images.stack import METADATA_KEY
 
@@ -23,6 +23,10 @@ _EDITED = "edited"
 # what of a layer's looks is carried over where a layer must be replaced, its dimensions having
 # changed
 _LOOKS = ("visible", "opacity", "blending", "name")
+# what we gave a layer: where it has another now, that is the user's choice
+_GIVEN = "given"
+_CHOSEN = "chosen"
+_SHAPE_LOOKS = ("edge_width", "edge_color", "face_color")
 
 
 def show(
@@ -62,7 +66,9 @@ def show_steps(
         mark = {"source": source.unique_id, "analysis": analysis, "group": group, "role": role}
         before = shown(viewer, source, analysis, group=group)
         same = next((layer for layer in before if mark_of(layer)["role"] == role), None)
-        show_one(viewer, same, (data, kwargs, kind), mark)
+        made = show_one(viewer, same, (data, kwargs, kind), mark)
+        if kind == "image" and same is None:
+            _put_below_outlines(viewer, made, [source, *shown(viewer, source, analysis)])
 
     def remove_others() -> None:
         wanted = {
@@ -72,6 +78,13 @@ def show_steps(
         remove(viewer, [layer for layer in before if mark_of(layer)["role"] not in wanted])
 
     return [*(partial(one, new) for new in layers), remove_others]
+
+
+def _put_below_outlines(viewer: Any, picture: Layer, others: list[Layer]) -> None:
+    """Put a new picture on top of the other pictures, where it covers no outlines of clouds."""
+    places = [viewer.layers.index(each) for each in others if isinstance(each, Image)]
+    here = viewer.layers.index(picture)
+    viewer.layers.move(here, max(at for at in places if at != here) + 1)
 
 
 def shown(
@@ -150,7 +163,8 @@ def show_one(viewer: Any, layer: Layer | None, new: LayerData, mark: dict[str, A
         viewer.layers.remove(layer)
         layer = None
     # there from the beginning: lists of layers ask for it as soon as the layer is added
-    ours = {**kwargs.get("metadata", {}).get(METADATA_KEY, {}), _SHOWS: {**mark, _EDITED: False}}
+    mark = {**mark, _EDITED: False}
+    ours = {**kwargs.get("metadata", {}).get(METADATA_KEY, {}), _SHOWS: mark}
     if layer is None:
         kwargs = {**kwargs, **looks, "metadata": {**kwargs.get("metadata", {}), METADATA_KEY: ours}}
         layer = viewer.add_layer(Layer.create(data, kwargs, kind))
@@ -158,39 +172,63 @@ def show_one(viewer: Any, layer: Layer | None, new: LayerData, mark: dict[str, A
             if emitter is not None:
                 emitter.connect(_mark_edited)
     else:
-        _update(layer, data, kwargs)
+        mark[_CHOSEN] = _chosen(layer)
+        if layer.name == mark_of(layer).get(_GIVEN, {}).get("name"):
+            layer.name = kwargs.get("name", layer.name)  # the source was renamed
+        _update(layer, data, kwargs, mark[_CHOSEN])
         layer.metadata = {**layer.metadata, METADATA_KEY: ours}
+    # a copy of the metadata may be what the layer holds
+    mark_of(layer)[_GIVEN] = _given(layer)
     return layer
 
 
-def _update(layer: Layer, data: Any, kwargs: Mapping[str, Any]) -> None:
+def _given(layer: Layer) -> dict[str, Any]:
+    looks = _SHAPE_LOOKS if isinstance(layer, Shapes) else ()
+    return {"name": layer.name, **{name: np.array(getattr(layer, name)) for name in looks}}
+
+
+def _chosen(layer: Layer) -> dict[str, Any]:
+    """Return the looks that the user gave to all shapes of a layer, now or before."""
+    mark = mark_of(layer)
+    chosen = dict(mark.get(_CHOSEN, {}))
+    for name, given in mark.get(_GIVEN, {}).items():
+        if name not in _SHAPE_LOOKS:
+            continue
+        now = np.array(getattr(layer, name))
+        same = len(now) > 0 and np.all(now == now[0])
+        if same and not np.array_equal(now, given):
+            chosen[name] = now[0]
+    return chosen
+
+
+def _update(layer: Layer, data: Any, kwargs: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
     """Give a layer new content and place, and leave its looks as the user has them."""
     if isinstance(layer, Shapes):
-        _update_shapes(layer, data, kwargs)
+        _update_shapes(layer, data, kwargs, chosen)
     else:
         layer.data = data
         if isinstance(layer, Labels) and "features" in kwargs:
             layer.features = kwargs["features"]
-    for name in ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels"):
-        if name in kwargs:
-            setattr(layer, name, kwargs[name])
+    straight = {
+        "rotate": np.eye(layer.ndim),
+        "shear": np.eye(layer.ndim),
+        "affine": np.eye(layer.ndim + 1),
+    }
+    # a source that the user has turned back has results that lie straight
+    place = {**straight, **kwargs}
+    for name in ("scale", "translate", *straight, "units", "axis_labels"):
+        if name in place:
+            setattr(layer, name, place[name])
 
 
-def _update_shapes(layer: Shapes, data: Any, kwargs: Mapping[str, Any]) -> None:
-    # looks that are the same for all shapes may be the user's choice; others go with the shapes
-    looks = {}
-    for name in ("edge_width", "edge_color", "face_color"):
-        current = layer.__getattribute__(name) if layer.nshapes else []
-        same = len(current) > 0 and all(np.array_equal(one, current[0]) for one in current)
-        new = kwargs.get(name)
-        per_shape = new is not None and not isinstance(new, str) and np.ndim(new) > 0
-        if same and not per_shape:
-            looks[name] = current[0]
-        elif new is not None:
-            looks[name] = new
+def _update_shapes(
+    layer: Shapes, data: Any, kwargs: Mapping[str, Any], chosen: Mapping[str, Any]
+) -> None:
+    looks = {name: kwargs[name] for name in _SHAPE_LOOKS if name in kwargs}
     layer.data = []
     if len(data):
-        layer.add(data, shape_type=kwargs.get("shape_type", "rectangle"), **looks)
+        kind = kwargs.get("shape_type", "rectangle")
+        layer.add(data, shape_type=kind, **{**looks, **chosen})
     if "features" in kwargs:
         layer.features = kwargs["features"]
 

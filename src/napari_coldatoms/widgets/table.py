@@ -21,7 +21,7 @@ from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
 STDERR = "_stderr"
 # what a physicist looks at first; all other columns follow in the table's own order
-FIRST = ("shot", "cloud", "label")
+FIRST = ("shot", "cloud", "label", "quality")
 LAST = ("source", "picture", "message")
 LENGTHS = ("wx", "wy", "x0", "y0")
 UNIT_SUFFIXES = {"um": "µm", "nm": "nm", "mm": "mm", "m": "m"}
@@ -47,7 +47,7 @@ def columns(table: pd.DataFrame) -> list[Column]:
     first = [n for n in FIRST if n in names]
     fitted = [n for stem in LENGTHS for n in physical if n.rpartition("_")[0] == stem]
     fitted = fitted or [n for n in LENGTHS if n in names]
-    fitted += [n for n in ("theta", "peak", "background", "score", "quality") if n in names]
+    fitted += [n for n in ("theta", "peak", "background", "score") if n in names]
     rest = [n for n in names if n not in first and n not in fitted]
     # what repeats itself, or is long, goes last
     last = [n for n in rest if n in LAST or n.startswith(("box_", "mask_"))]
