@@ -248,3 +248,25 @@ def test_same_picture_same_result():
     one, two = detect(picture), detect(picture)
     assert one == two
     np.testing.assert_array_equal(one[0].mask, two[0].mask)
+
+
+def test_clouds_on_a_slope():
+    y, x = np.ogrid[:150, :200]
+    for down, right in ((0.02, 0.0), (-0.01, 0.015), (0.0, -0.03)):
+        ramp = down * y + right * x
+        (cloud,) = detect(noisy(CLOUD) + ramp)
+        assert overlap(cloud.mask, CLOUD.mask((150, 200))) > 0.8
+        assert not detect(noisy() + ramp)
+
+
+@pytest.mark.parametrize("noise", [0.15, 0.2, 0.3])
+@pytest.mark.parametrize("offset", [12.1, 12.5])
+def test_nothing_in_empty_frames_of_few_grey_levels(noise, offset):
+    for seed in range(3):
+        assert not detect(np.round(noisy(shape=(200, 300), noise=noise, seed=seed) + offset))
+
+
+def test_a_cloud_of_few_grey_levels():
+    wide = Gaussian2D(90.3, 70.7, 30.0, 14.0, 0.5, 6.0, 12.1)
+    (cloud,) = detect(np.round(noisy(wide, noise=0.2)).astype(np.uint8))
+    np.testing.assert_allclose(cloud.best.to_array(), wide.to_array(), rtol=0.03)

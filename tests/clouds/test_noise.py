@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_coldatoms.clouds import Gaussian2D, difference_noise, histogram_peak
+from napari_coldatoms.clouds.noise import grey_step
 
 
 @pytest.mark.parametrize("sigma", [1e-3, 1.0, 500.0])
@@ -49,3 +50,15 @@ def test_background_of_counts_and_of_constants():
 def test_no_background_without_pixels():
     with pytest.raises(ValueError, match="found none"):
         histogram_peak(np.full((4, 4), np.nan))
+
+
+def test_background_of_what_differs_by_rounding_alone():
+    values = 54.1 * (1 + 2.3e-16 * np.random.default_rng(5).integers(0, 3, 1000))
+    assert histogram_peak(values) == pytest.approx(54.1)
+
+
+def test_grey_step():
+    rng = np.random.default_rng(6)
+    assert grey_step(np.round(rng.normal(100, 3, (50, 60)))) == 1
+    assert grey_step(np.where(rng.random((50, 60)) < 0.1, np.nan, 4.0)) == 0
+    assert grey_step(rng.normal(0, 1, (50, 60))) < 1e-2

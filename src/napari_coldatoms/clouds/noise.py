@@ -92,7 +92,8 @@ def histogram_peak(values: NDArray[np.float64], most: int = 100_000) -> float:
         raise ValueError("expected finite pixels outside the clouds for the background, found none")
     flat = np.sort(flat)
     centre, width, _ = lower_side(flat)
-    if width <= 0:
+    # not wider than the numbers are exact: no bins fit in
+    if width <= 1e3 * np.spacing(abs(centre)):
         return centre
     low = max(float(flat[0]), centre - 8 * width)
     high = min(float(flat[-1]), centre + 8 * width)
@@ -131,6 +132,13 @@ def lower_side(values: NDArray[np.float64]) -> tuple[float, float, float]:
         values = values[:kept]
     low, lowest, centre = (values[int(part * values.size)] for part in (0.1587, 0.05, 0.5))
     return float(centre), float(centre - low), float(centre - lowest) / 1.645
+
+
+def grey_step(values: NDArray[np.float64]) -> float:
+    """Return the smallest difference between the values that occur; about 0 for floats."""
+    known = thinned(values, 8_000)
+    steps = np.diff(np.unique(known[np.isfinite(known)]))
+    return float(steps.min()) if steps.size else 0.0
 
 
 def thinned(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:

@@ -15,7 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_coldatoms.clouds.noise import histogram_peak, lower_side, thinned
+from napari_coldatoms.clouds.noise import grey_step, histogram_peak, lower_side, thinned
+from napari_coldatoms.clouds.slope import slope
 
 # pixels across the window of the local noise: 2 * 12 + 1; and differences it must hold
 _NOISE_REACH = 12
@@ -31,6 +32,8 @@ _STRIPED = 1.2
 _LEFT_AT_BORDER = 0.3
 # the deepest place of a level widens its noise up to this factor
 _DEEPEST = 2.0
+# least noise of a camera with few grey levels, in such levels
+_QUANTISED = 0.4
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,13 @@ def scale_space(pixels: NDArray[np.float64]) -> ScaleSpace | None:
     finite = np.isfinite(pixels)
     if ny < 5 or nx < 5 or np.count_nonzero(finite) < 25:
         return None
+    # a camera cannot show less noise than its grey levels make
+    least = _QUANTISED * grey_step(pixels)
+    pixels = pixels - slope(pixels)
     local, typical = local_noise(pixels)
     if not math.isfinite(typical):
         return None
+    local, typical = np.maximum(local, least), max(typical, least)
     if typical == 0:
         spread = np.ptp(pixels[finite])
         if spread == 0:
