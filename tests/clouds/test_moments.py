@@ -7,6 +7,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_coldatoms.clouds import Gaussian2D, amplitude, moments
 
@@ -145,3 +146,17 @@ def test_wrong_shapes_are_refused():
         moments(np.zeros(7))
     with pytest.raises(ValueError, match="expected a picture of the mask's shape"):
         moments(np.ones((5, 5), dtype=bool), picture=np.ones((6, 5)))
+
+
+@pytest.mark.parametrize("peak", [0.3, 0.8, 1.0])
+def test_a_picture_within_0_and_1_is_no_mask(peak):
+    truth = Gaussian2D(80.0, 60.0, 30.0, 12.0, 0.5, peak)
+    found = moments(truth.image((130, 170)))
+    np.testing.assert_allclose(found.to_array(), truth.to_array(), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("blur", [0.7, 2.0])
+def test_a_soft_mask_is_a_mask(blur):
+    truth = Gaussian2D(80.0, 60.0, 30.0, 12.0, 0.5)
+    soft = ndimage.gaussian_filter(truth.mask((130, 170)).astype(float), blur)
+    assert math.isnan(moments(soft).peak)

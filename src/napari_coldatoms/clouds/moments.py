@@ -13,6 +13,8 @@ from napari_coldatoms.clouds.picture import pixels_of
 
 # part of a Gaussian's volume inside its 1/e² ellipse
 _INSIDE = 1 - np.exp(-2.0)
+# part of the sum of a soft mask that is in pixels of at least 0.5
+_MASKED = 2 / 3
 
 
 def moments(
@@ -44,8 +46,9 @@ def moments(
         Level subtracted from a picture; by default the peak of the histogram, None for 0. With a
         mask and a picture: the level outside the mask.
     kind : "auto", "mask" or "picture"
-        What the first argument is. "auto" takes booleans and values that all lie within 0..1
-        for a mask.
+        What the first argument is. "auto" takes booleans for a mask, and values that all lie
+        within 0..1 if most of their sum is in pixels of at least 0.5: a mask is steep, a Gaussian
+        of any height has half of its sum or less there.
 
     Returns
     -------
@@ -141,4 +144,6 @@ def _weighted(weights: NDArray[np.float64], expected: str) -> Gaussian2D:
 
 def _looks_like_mask(values: NDArray[np.float64]) -> bool:
     finite = values[np.isfinite(values)]
-    return bool(finite.size and finite.min() >= 0 and finite.max() <= 1)
+    if finite.size == 0 or finite.min() < 0 or finite.max() > 1:
+        return False
+    return bool(finite[finite >= 0.5].sum() >= _MASKED * finite.sum())

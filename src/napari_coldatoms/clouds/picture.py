@@ -24,6 +24,9 @@ class Frame:
 def pixels_of(picture: Any) -> NDArray[np.float64]:
     """Return a picture, or a mask, as a plain two-dimensional array of floats.
 
+    Pixels that are infinite or masked out (`numpy.ma`) become NaN. The array is always contiguous,
+    aligned and writable: for any other kind the kernels would be compiled once more.
+
     Parameters
     ----------
     picture : (ny, nx) array or DataArray
@@ -47,16 +50,22 @@ def pixels_of(picture: Any) -> NDArray[np.float64]:
                 f"expected one picture with dimensions (y, x), found {dict(picture.sizes)}; "
                 "take one shot, such as picture.isel(shot=0)"
             )
+        if picture.dims == ("x", "y"):
+            raise ValueError(
+                "expected a picture with dimensions (y, x), found (x, y); transpose it"
+            )
         values = np.asarray(picture.data)
     else:
-        values = np.asarray(picture)
+        values = np.asanyarray(picture)
     if values.ndim != 2:
         raise ValueError(f"expected a two-dimensional picture, found shape {values.shape}")
     if values.dtype.kind not in "buif":
         raise ValueError(f"expected a picture of real numbers, found dtype {values.dtype}")
     if values.size == 0:
         raise ValueError(f"expected a picture with pixels, found shape {values.shape}")
-    return np.ascontiguousarray(values, dtype=np.float64)
+    plain = np.require(np.asarray(values), np.float64, ["C", "A", "W"])
+    out = ~np.isfinite(plain) | np.ma.getmaskarray(values)
+    return np.where(out, np.nan, plain) if out.any() else plain
 
 
 def frame_of(picture: Any) -> Frame | None:
