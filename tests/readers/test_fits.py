@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import gc
+import sys
+import warnings
+
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from napari_coldatoms.readers import read
+from napari_coldatoms.readers import ReadError, read
 
 TRIPLET = ("atoms", "probe", "dark")
 
@@ -90,3 +94,16 @@ def test_real_li6_cube(real_data):
     assert "agrees" in stack.attrs["roles_reason"]
     assert "exposure" not in stack.attrs  # the file says 0
     np.testing.assert_array_equal(stack, fits.getdata(path))
+
+
+def test_a_truncated_file_is_not_held_open(tmp_path, triplet, write_fits, monkeypatch):
+    path = write_fits(tmp_path / "a.fits", triplet)
+    path.write_bytes(path.read_bytes()[:4000])
+    opened = []
+    monkeypatch.setattr(sys, "unraisablehook", opened.append)
+    with pytest.raises(ReadError, match="truncated"):
+        read(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        gc.collect()
+    assert not opened

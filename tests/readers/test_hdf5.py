@@ -216,3 +216,12 @@ def test_beside_a_program_that_writes(tmp_path, triplet, lazy):
     assert writer.returncode == 0
     with h5py.File(path, "r") as file:
         assert file.attrs["done"]
+
+
+@pytest.mark.parametrize("place", ["images/side/abs", "elsewhere"])
+def test_datasets_without_any_data_are_passed_over(tmp_path, triplet, place):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[f"{place}/atoms"] = h5py.Empty("u2")
+        file[f"{place}/probe"] = triplet[1]
+    (stack,) = read(tmp_path / "a.h5")
+    np.testing.assert_array_equal(stack.squeeze(), triplet[1])

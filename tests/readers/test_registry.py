@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -296,3 +297,44 @@ def test_importing_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def huge(path: Path) -> Path:
+    """Write a small file whose header claims a picture of 10^12 pixels."""
+    import h5py
+
+    side = 10**6
+    if path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file.create_dataset("a", (side, side), "u2", chunks=(1000, 1000), compression="gzip")
+    elif path.suffix == ".npz":
+        header = {"descr": "<u2", "fortran_order": False, "shape": (side, side)}
+        with zipfile.ZipFile(path, "w") as archive, archive.open("a.npy", "w") as member:
+            np.lib.format.write_array_header_2_0(member, header)
+    else:
+        tifffile.imwrite(path, np.zeros((20, 30), np.uint16), compression="zlib")
+        with tifffile.TiffFile(path, mode="r+") as tif:
+            for tag in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+                tif.pages.first.tags[tag].overwrite(side, dtype="I")
+    return path
+
+
+@pytest.mark.parametrize("lazy", [False, "auto"])
+@pytest.mark.parametrize("suffix", [".h5", ".npz", ".tif"])
+def test_headers_that_claim_too_much(tmp_path, suffix, lazy):
+    path = huge(tmp_path / f"a{suffix}")
+    with pytest.raises(ReadError, match=r"claims the shape \(1000000, 1000000\)"):
+        read(path, lazy=lazy)
+
+
+def test_what_does_not_fit_into_memory_fails_alone(tmp_path, triplet, monkeypatch):
+    write(tmp_path / "a.npy", triplet)
+    write(tmp_path / "b.tif", triplet)
+
+    def full(*_args, **_kwargs):
+        raise MemoryError("Unable to allocate 5 TiB")
+
+    monkeypatch.setattr("napari_coldatoms.readers.numpy_files.load_npy", full)
+    with pytest.warns(ReadWarning, match=r"a\.npy: .* does not fit into memory"):
+        (stack,) = read(tmp_path)
+    assert stack.attrs["source"].endswith("b.tif")

@@ -49,7 +49,11 @@ def load(path: Path, lazy: Lazy) -> list[Plain]:
         # astropy only warns of a file shorter than its header says
         warnings.filterwarnings("error", ".*truncated.*", AstropyUserWarning)
         try:
-            with fits.open(path, memmap=False, lazy_load_hdus=False) as units:
+            # opened here: after an error astropy would leave its own file open
+            with (
+                path.open("rb") as file,
+                fits.open(file, memmap=False, lazy_load_hdus=False) as units,
+            ):
                 for number, unit in enumerate(units):
                     if not unit.is_image or not unit.header.get("NAXIS", 0):
                         continue

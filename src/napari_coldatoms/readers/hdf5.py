@@ -105,7 +105,7 @@ def _pictures_by_group(path: Path, file: Any) -> dict[str, list[Any]]:
     def visit(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf":
             return
-        if len(item.shape) < 2 or min(item.shape[-2:]) < _SMALLEST:
+        if item.shape is None or len(item.shape) < 2 or min(item.shape[-2:]) < _SMALLEST:
             return
         try:
             check_array(path, item.shape, item.dtype)

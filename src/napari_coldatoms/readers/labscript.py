@@ -58,7 +58,7 @@ def read(path: Path, file: Any, load: Callable[[Any], Plain]) -> list[xr.DataArr
             # some programs leave the exposure's name out
             datasets = list(frames.values()) if hasattr(frames, "values") else [frames]
             datasets = [d for d in datasets if hasattr(d, "dtype") and d.dtype.kind in "iuf"]
-            datasets = [d for d in datasets if len(d.shape) > 1]
+            datasets = [d for d in datasets if d.shape is not None and len(d.shape) > 1]
             if not datasets:
                 continue
             for dataset in datasets:

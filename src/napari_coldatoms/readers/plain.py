@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,11 @@ from napari_coldatoms.images.stack import make_stack
 from napari_coldatoms.readers.errors import ReadError
 
 ROLE_ORDER = ("atoms", "probe", "dark", "background")
+MOST_PIXELS = 10**9
+"""Of a picture: what claims more is a damaged file, or one made to fill the memory."""
+
+_MOST_VALUES = 10**12
+
 SHAPES = "pictures of the shape (y, x), (frame, y, x) or (shot, frame, y, x)"
 
 
@@ -53,13 +59,16 @@ def check_array(path: Path, shape: Sequence[int], dtype: np.dtype) -> None:
     Raises
     ------
     ReadError
-        It has a wrong number of axes, is empty or not numeric, or holds colours.
+        It has a wrong number of axes, is empty, absurdly large or not numeric, or holds colours.
     """
     shape = tuple(int(length) for length in shape)
     if dtype.kind not in "iuf":
         raise ReadError(path, "real numbers", f"values of the type {dtype}")
     if len(shape) < 2 or 0 in shape:
         raise ReadError(path, SHAPES, f"an array of the shape {shape}")
+    if math.prod(shape[-2:]) > MOST_PIXELS or math.prod(shape) >= _MOST_VALUES:
+        most = f"pictures of at most {MOST_PIXELS:.0e} pixels"
+        raise ReadError(path, most, f"a header that claims the shape {shape}")
     inner = squeezed(shape)
     if len(inner) > 4 or (len(inner) == 4 and inner[1] not in (2, 3, 4)):
         raise ReadError(path, SHAPES, f"an array of the shape {shape}")

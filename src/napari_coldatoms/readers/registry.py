@@ -263,8 +263,11 @@ def _guarded(path: Path, action: Callable[[], Result]) -> Result:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return action()
-    except (ReadError, MemoryError):
+    except ReadError:
         raise
+    except MemoryError as error:
+        found = f"one that does not fit into memory ({first_line(error)}); read it lazily"
+        raise ReadError(path, _FORMATS[path.suffix.lower()], found) from error
     except StackError as error:
         raise ReadError(path, _FORMATS[path.suffix.lower()], first_line(error)) from error
     except Exception as error:
