@@ -15,9 +15,10 @@ import pytest
 import tifffile
 
 from napari_coldatoms import __version__, cli
+from napari_coldatoms.analyses.batch import Batch
 from napari_coldatoms.backend.recipe import Recipe
 from napari_coldatoms.backend.tables import read_hdf5
-from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, PARTLY, USAGE, main
+from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, PARTLY, USAGE, commands, main
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.simulate import simulate_triplet
 
@@ -238,6 +239,22 @@ def test_ctrl_c_keeps_what_is_done(shots, tmp_path, capsys, monkeypatch):
     assert len(pd.read_csv(out)) == 1
     assert "interrupted" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_before_anything_is_done_keeps_an_earlier_table(shots, tmp_path, monkeypatch):
+    nothing = Batch(pd.DataFrame(), pd.DataFrame(), cancelled=True)
+    monkeypatch.setattr(commands, "process", lambda *_args, **_kwargs: nothing)
+    out = tmp_path / "t.csv"
+    out.write_text("the table of yesterday")
+    assert main(["detect", str(shots), "-o", str(out)]) == INTERRUPTED
+    assert out.read_text() == "the table of yesterday"
+
+
+def test_ctrl_c_does_not_end_workers_that_are_loading():
+    with commands._pool(2) as pool:
+        for process in list(pool._processes.values()):
+            os.kill(process.pid, signal.SIGINT)
+        assert list(pool.map(abs, [-1, -2])) == [1, 2]
 
 
 def run_fresh(*arguments: str, **options) -> subprocess.CompletedProcess[str]:

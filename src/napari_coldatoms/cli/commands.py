@@ -134,7 +134,8 @@ def _process(
         )
     code = _code(batch)
     written: list[Path] = []
-    if code != NOTHING:
+    # an interrupted run without any result must not replace an earlier table
+    if code != NOTHING and batch.analysed:
         if output is None:
             print_table(batch.table)
         else:
@@ -184,10 +185,27 @@ def _pool(workers: int) -> Iterator[Executor | None]:
     # spawned, not forked: numba's and OpenMP's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+    with _interrupts_ignored():
+        # started now, so that Ctrl-C cannot kill them while they load, before the initializer
+        for _ in range(workers):
+            pool.submit(int)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C, as do processes that are started meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _ignore_interrupts() -> None:
