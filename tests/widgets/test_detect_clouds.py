@@ -514,3 +514,16 @@ def test_model_and_residual_do_not_cover_the_outlines(
         "series boxes",
         "series ellipses",
     ]
+
+
+def test_all_frames_after_one_leave_the_slider_where_it_is(
+    qtbot, viewer, detect, add, series, finished
+) -> None:
+    add(series)
+    viewer.dims.set_point(0, 2)
+    for scope, row in (("this frame", 0), ("all frames", 4)):
+        detect.scope.setCurrentText(scope)
+        press(qtbot, detect.run_button)
+        finished(detect)
+        assert viewer.dims.point[0] == 2
+        assert detect.table.selected_row() == row

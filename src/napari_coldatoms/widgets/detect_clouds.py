@@ -238,6 +238,8 @@ class DetectCloudsWidget(ImageWidget):
         alone = [] if leading_dims(found.run.stack) else frame_columns(found.run.stack)
         self.table.set_table(found.run.table, hide=alone)
         self.plot.clear_cuts()
+        # shapes that come and go are no choice of the user's
+        self.selection.follow([], [])
         self._tell(found.run)
         self.one_by_one(
             [
