@@ -171,6 +171,17 @@ def test_a_masked_part_of_the_chip_is_invalid():
     np.testing.assert_array_equal(strict["invalid"], (frames[1] - frames[2] < 1000))
 
 
+def test_a_background_region_without_light_leaves_no_pixel_valid():
+    frames = np.full((3, 20, 30), 500.0)
+    frames[2] = 100
+    frames[:2, :, :10] = 100
+    stack = make_stack(frames, roles=("atoms", "probe", "dark"))
+    picture = optical_depth(stack, background_region=(0, 0, 20, 10))
+    assert np.isnan(picture).all()
+    assert picture["invalid"].all()
+    assert picture["invalid_count"] == 600
+
+
 def test_nothing_lit_gives_a_picture_of_nan_and_no_warning():
     frames = np.full((3, 20, 20), 100, dtype=np.uint16)
     for correction in ("none", "robust"):

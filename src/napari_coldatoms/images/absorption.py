@@ -146,6 +146,8 @@ def _optical_depth_of_shot(frames: np.ndarray, recipe: _Recipe) -> tuple[np.ndar
         ratio = region_power_ratio(atoms, probe, usable, recipe.region)
     elif recipe.power_correction == "robust":
         ratio = robust_power_ratio(atoms, probe, usable)
+    if not np.isfinite(ratio):  # no light to compare: there is no picture
+        valid[:] = False
     od = np.full(atoms.shape, np.nan, dtype=np.float32)
     np.log(ratio * probe[valid] / atoms[valid], out=(values := np.empty(valid.sum())))
     od[valid] = values

@@ -264,7 +264,8 @@ class DetectCloudsWidget(ImageWidget):
         self.failures.clear()
         self.failures.addItems(lines)
         self.failures.setVisible(bool(lines))
-        words = [summary(len(done.table), len(done.frames), len(lines), done.cancelled)]
+        found = summary(len(done.table), len(done.frames), len(lines), done.cancelled)
+        words = [f"“{self._source.name}”: {found}"]
         if self._notice:
             words.append(self._notice)
             self._notice = ""
