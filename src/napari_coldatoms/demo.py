@@ -105,19 +105,14 @@ def report(run: Run) -> str:
 
 def save(run: Run, output: Path) -> list[Path]:
     """Write table, recipe and layers of a run into a folder, and return the files."""
-    from napari_coldatoms.backend.layer_files import write_layers
+    from napari_coldatoms.backend.layer_files import write_run
     from napari_coldatoms.backend.tables import write_csv
 
     table = output / "table.csv"
     write_csv(run.table, table)
     recipe = output / "recipe.yaml"
     run.recipe.save(recipe)
-    name = str(run.stack.name)
-    layers = [
-        (data, {**kwargs, "name": str(kwargs["name"]).removeprefix(name).strip()}, kind)
-        for data, kwargs, kind in run.analysis.layers(run)
-    ]
-    return [table, recipe, *write_layers(layers, output, "clouds")]
+    return [table, recipe, *write_run(run, output, "clouds")]
 
 
 def screenshot(viewer: Any, path: Path) -> Path:

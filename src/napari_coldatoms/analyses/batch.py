@@ -22,7 +22,7 @@ from napari_coldatoms.analyses.file_groups import (
 )
 from napari_coldatoms.analyses.make_picture import MakePicture
 from napari_coldatoms.backend.analysis import Analysis, to_dict
-from napari_coldatoms.backend.layer_files import file_name, write_layers
+from napari_coldatoms.backend.layer_files import file_name, write_run
 from napari_coldatoms.backend.recipe import Recipe
 from napari_coldatoms.backend.run import Progress, Run, run
 from napari_coldatoms.backend.scheduling import Cancel, Outcome, completed, describe
@@ -186,17 +186,12 @@ def _process_group(job: _Job, options: dict[str, Any] | None = None) -> _Group:
 
 def _write(result: Run, job: _Job, names: set[str]) -> None:
     assert job.layers is not None
-    title = str(result.stack.name or "picture")
-    first = file_name(job.stem, title)
+    first = file_name(job.stem, str(result.stack.name or "picture"))
     # pictures of one file may have the same name
     free = (f"{first}_{number}" if number > 1 else first for number in count(1))
     name = next(each for each in free if each not in names)
     names.add(name)
-    layers = []
-    for data, kwargs, kind in result.analysis.layers(result):
-        what = str(kwargs["name"]).removeprefix(title).strip()
-        layers.append((data, {**kwargs, "name": what}, kind))
-    write_layers(layers, job.layers, name)
+    write_run(result, job.layers, name)
 
 
 def _alone(job: _Job) -> tuple[_Job]:

@@ -15,9 +15,23 @@ import numpy as np
 
 from napari_coldatoms.backend.analysis import LayerData
 from napari_coldatoms.backend.atomic import replacing
+from napari_coldatoms.backend.run import Run
 from napari_coldatoms.images.stack import METADATA_KEY
 
 _PER_CENTIMETRE = {"nm": 1e7, "um": 1e4, "mm": 10.0, "cm": 1.0, "m": 0.01}
+
+
+def write_run(run: Run, folder: str | Path, stem: str) -> list[Path]:
+    """Write the layers of a run as `write_layers` does.
+
+    Their names in the files leave out the picture's, for which `stem` stands.
+    """
+    title = str(run.stack.name or "picture")
+    layers = [
+        (data, {**kwargs, "name": str(kwargs["name"]).removeprefix(title).strip()}, kind)
+        for data, kwargs, kind in run.analysis.layers(run)
+    ]
+    return write_layers(layers, folder, stem)
 
 
 def write_layers(layers: Iterable[LayerData], folder: str | Path, stem: str) -> list[Path]:

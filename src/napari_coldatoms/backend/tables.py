@@ -19,6 +19,8 @@ from napari_coldatoms.backend.atomic import replacing
 from napari_coldatoms.backend.recipe import Recipe
 
 FORMAT = "napari-coldatoms table 1"
+SUFFIXES = (".csv", ".h5", ".hdf5", ".hdf")
+"""Suffixes of the files a table can be written to, in lower case."""
 
 
 class TableError(ValueError):
@@ -44,7 +46,7 @@ def write_table(
 
 def check_suffix(path: str | Path) -> None:
     """Raise `ValueError` where a table cannot be written to a file of that name."""
-    if Path(path).suffix.lower() not in (".csv", ".h5", ".hdf5", ".hdf"):
+    if Path(path).suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: expected a name ending in .csv or .h5")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.clouds.cloud import Cloud
-from napari_coldatoms.clouds.fit import fit_pixels, region
+from napari_coldatoms.clouds.fit import check_region, fit_pixels, region
 from napari_coldatoms.clouds.fit_result import GaussianFit
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.moments import amplitude
@@ -76,10 +76,7 @@ def detect(
         raise ValueError(f"expected method one of {', '.join(METHODS)}, found {method!r}")
     if axes not in ("cloud", "fixed"):
         raise ValueError(f"expected axes 'cloud' or 'fixed', found {axes!r}")
-    if not roi_factor > 0:
-        raise ValueError(f"expected roi_factor > 0, found {roi_factor}")
-    if int(binning) != binning or binning < 1:
-        raise ValueError(f"expected binning to be a whole number of at least 1, found {binning}")
+    check_region(roi_factor, binning)
     known = [f.name for f in fields(ThresholdOptions)]
     if unknown := [name for name in options if name not in known]:
         raise ValueError(
@@ -114,8 +111,7 @@ def _along(shape: Gaussian2D, theta: float | None) -> Gaussian2D:
     c, s = math.cos(theta), math.sin(theta)
     along = cxx * c * c + 2 * cxy * c * s + cyy * s * s
     across = cxx * s * s - 2 * cxy * c * s + cyy * c * c
-    fixed = replace(shape, wx=2 * math.sqrt(along), wy=2 * math.sqrt(across))
-    return replace(fixed, theta=theta)
+    return replace(shape, wx=2 * math.sqrt(along), wy=2 * math.sqrt(across), theta=theta)
 
 
 def _union(regions: list[Region], shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -92,10 +92,7 @@ def fit_gaussian(
         If the picture is no two-dimensional array of numbers, or a parameter is out of range.
     """
     pixels = pixels_of(picture)
-    if not roi_factor > 0:
-        raise ValueError(f"expected roi_factor > 0, found {roi_factor}")
-    if int(binning) != binning or binning < 1:
-        raise ValueError(f"expected binning to be a whole number of at least 1, found {binning}")
+    check_region(roi_factor, binning)
     if theta is not None and not math.isfinite(theta):
         raise ValueError(f"expected a finite angle theta (rad), found {theta}")
     if noise is not None and not noise > 0:
@@ -143,6 +140,14 @@ def _explained(fit: GaussianFit, pixels: NDArray[np.float64]) -> float:
     """Return the part of a picture's variance, noise included, that a fit stands for."""
     model = fit.gaussian.image((pixels.shape[0], pixels.shape[1]))
     return float(1 - np.nanvar(pixels - model) / np.nanvar(pixels))
+
+
+def check_region(roi_factor: float, binning: int) -> None:
+    """Raise `ValueError` where a region cannot be of that size, or blocks of that many pixels."""
+    if not roi_factor > 0:
+        raise ValueError(f"expected roi_factor > 0, found {roi_factor}")
+    if int(binning) != binning or binning < 1:
+        raise ValueError(f"expected binning to be a whole number of at least 1, found {binning}")
 
 
 def as_seed(seed: Any, pixels: NDArray[np.float64]) -> Gaussian2D:

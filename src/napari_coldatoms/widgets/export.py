@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_coldatoms.backend.run import Run
-from napari_coldatoms.backend.tables import write_table
+from napari_coldatoms.backend.tables import SUFFIXES, write_table
 
 FILTERS = "Table as CSV (*.csv);;Table as HDF5 (*.h5 *.hdf5);;Recipe as YAML (*.yaml *.yml)"
 
@@ -28,7 +28,7 @@ def export(run: Run, path: Path) -> Path:
     suffix = path.suffix.lower()
     if suffix in (".yaml", ".yml"):
         run.recipe.save(path)
-    elif suffix in (".csv", ".h5", ".hdf5", ".hdf"):
+    elif suffix in SUFFIXES:
         write_table(run.table, path, failures=run.failures)
     else:
         raise ValueError(f"{path.name}: expected a name ending in .csv, .h5 or .yaml")
