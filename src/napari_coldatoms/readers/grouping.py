@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from napari_coldatoms.images.roles import RoleWord, role_words
+from napari_coldatoms.readers import fits, tiff
 from napari_coldatoms.readers.combine import common_name
 from napari_coldatoms.readers.plain import ROLE_ORDER
 
-SINGLE_FRAME_SUFFIXES = (".tif", ".tiff", ".fits", ".fit", ".fts", ".npy")
+SINGLE_FRAME_SUFFIXES = (*tiff.SUFFIXES, *fits.SUFFIXES, ".npy")
 """Suffixes of files that may hold one frame only; the others hold whole shots."""
 
 _Key = tuple[str, str, str, str]

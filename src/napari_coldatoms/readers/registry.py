@@ -12,6 +12,7 @@ from typing import TypeVar
 import xarray as xr
 
 from napari_coldatoms.images.stack import StackError
+from napari_coldatoms.readers import fits, hdf5, numpy_files, oqtant, tiff
 from napari_coldatoms.readers.combine import concatenate
 from napari_coldatoms.readers.errors import ReadError, ReadWarning, describe_content, first_line
 from napari_coldatoms.readers.grouping import group_files, mere_numbering, shot_name
@@ -22,18 +23,14 @@ from napari_coldatoms.readers.plain import Plain, squeezed, stack_of_file, stack
 PathLike = str | os.PathLike[str]
 Result = TypeVar("Result")
 
+# what a file with each suffix is expected to be; the libraries behind it load when one is read
 _FORMATS: dict[str, str] = {
-    ".tif": "a TIFF file with grey pictures",
-    ".tiff": "a TIFF file with grey pictures",
-    ".h5": "an HDF5 file with pictures",
-    ".hdf5": "an HDF5 file with pictures",
-    ".hdf": "an HDF5 file with pictures",
-    ".fits": "a FITS file with a picture or a cube of frames",
-    ".fit": "a FITS file with a picture or a cube of frames",
-    ".fts": "a FITS file with a picture or a cube of frames",
-    ".npy": "a numpy array of pictures",
-    ".npz": "a numpy archive with arrays of pictures",
-    ".json": "an Oqtant job with pictures (inputs[i].output.values)",
+    **dict.fromkeys(tiff.SUFFIXES, tiff.EXPECTED),
+    **dict.fromkeys(hdf5.SUFFIXES, hdf5.EXPECTED),
+    **dict.fromkeys(fits.SUFFIXES, fits.EXPECTED),
+    ".npy": numpy_files.EXPECTED_NPY,
+    ".npz": numpy_files.EXPECTED_NPZ,
+    **dict.fromkeys(oqtant.SUFFIXES, oqtant.EXPECTED),
 }
 SUFFIXES = tuple(_FORMATS)
 """Suffixes of the files that can be read, in lower case."""
@@ -217,17 +214,11 @@ def _frames_of_shot(files: tuple[Path, ...], asked: set[Path], lazy: Lazy) -> xr
 def _read_file(path: Path, lazy: Lazy) -> list[xr.DataArray]:
     def stacks() -> list[xr.DataArray]:
         suffix = path.suffix.lower()
-        if suffix in (".h5", ".hdf5", ".hdf"):
-            from napari_coldatoms.readers import hdf5
-
+        if suffix in hdf5.SUFFIXES:
             return hdf5.read(path, lazy)
-        if suffix == ".json":
-            from napari_coldatoms.readers import oqtant
-
+        if suffix in oqtant.SUFFIXES:
             return oqtant.read(path)
         if suffix == ".npz":
-            from napari_coldatoms.readers import numpy_files
-
             return stacks_of_named(*numpy_files.load_npz(path, lazy))
         plains = _load_plain(path, lazy)
         return (
@@ -242,16 +233,10 @@ def _read_file(path: Path, lazy: Lazy) -> list[xr.DataArray]:
 
 def _load_plain(path: Path, lazy: Lazy) -> list[Plain]:
     suffix = path.suffix.lower()
-    if suffix in (".tif", ".tiff"):
-        from napari_coldatoms.readers import tiff
-
+    if suffix in tiff.SUFFIXES:
         return tiff.load(path, lazy)
     if suffix == ".npy":
-        from napari_coldatoms.readers import numpy_files
-
         return numpy_files.load_npy(path, lazy)
-    from napari_coldatoms.readers import fits
-
     return fits.load(path, lazy)
 
 
