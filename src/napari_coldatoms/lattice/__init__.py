@@ -1,0 +1,23 @@
+"""Lattice: the atoms in site-resolved images of microtrap arrays, found site by site."""
+
+from __future__ import annotations
+
+from napari_coldatoms.lattice.geometry import Lattice
+from napari_coldatoms.lattice.parameters import ImagingParameters
+from napari_coldatoms.lattice.projection import Patches, patches, projection
+from napari_coldatoms.lattice.psf import PSF, AiryPSF, GaussianPSF, SampledPSF
+from napari_coldatoms.lattice.simulate import Simulation, simulate
+
+__all__ = [
+    "PSF",
+    "AiryPSF",
+    "GaussianPSF",
+    "ImagingParameters",
+    "Lattice",
+    "Patches",
+    "SampledPSF",
+    "Simulation",
+    "patches",
+    "projection",
+    "simulate",
+]

@@ -1,0 +1,302 @@
+"""Point spread functions, and their light in whole pixels.
+
+All lengths are in pixels. A point spread function is a frozen object with a half width at half
+maximum `hwhm`, a `cutoff` beyond which the projection matrix takes no light, and `integrate`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+_FIRST_ZERO = 3.8317059702075125  # of the Bessel function J1
+_SECOND_ZERO = 7.015586669815619
+_HALF_MAXIMUM = 1.6163399561827614  # where (2 J1(v) / v)² is a half
+_SAMPLES_PER_RADIUS = 16  # of the table of an Airy pattern
+_KINDS_AT_ONCE = 256
+
+
+@runtime_checkable
+class PSF(Protocol):
+    """What a point spread function offers."""
+
+    @property
+    def hwhm(self) -> float:
+        """Half width at half maximum (px)."""
+        ...
+
+    @property
+    def cutoff(self) -> float:
+        """Distance from the site beyond which the light is neglected (px)."""
+        ...
+
+    def integrate(self, offsets: ArrayLike, half: int) -> FloatArray:
+        """Return the light in each pixel of patches around the sites.
+
+        Parameters
+        ----------
+        offsets : (k, 2) array
+            Place (y, x) of each site from the centre of the patch's central pixel, within
+            [-0.5, 0.5] px.
+        half : int
+            The patch reaches this many pixels from its central one.
+
+        Returns
+        -------
+        (k, 2 * half + 1, 2 * half + 1) array
+            Parts of a total light of 1, not cut off.
+        """
+        ...
+
+
+@dataclass(frozen=True, init=False)
+class GaussianPSF:
+    """A Gaussian, ``exp(-r² / 2σ²)`` with ``σ = hwhm / sqrt(2 ln 2)``.
+
+    Parameters
+    ----------
+    hwhm : float
+        Half width at half maximum (px).
+    cutoff : float, optional
+        Where the light is cut off (px); default three times the half width.
+
+    Raises
+    ------
+    ValueError
+        If a length is not positive and finite.
+    """
+
+    hwhm: float
+    cutoff: float
+
+    def __init__(self, hwhm: float, cutoff: float | None = None) -> None:
+        hwhm = _length(hwhm, "hwhm")
+        object.__setattr__(self, "hwhm", hwhm)
+        object.__setattr__(self, "cutoff", _length(3 * hwhm if cutoff is None else cutoff))
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation along y and along x (px)."""
+        return self.hwhm / math.sqrt(2 * math.log(2))
+
+    def integrate(self, offsets: ArrayLike, half: int) -> FloatArray:
+        """Return the light in each pixel of patches around the sites, see `PSF.integrate`."""
+        from scipy.special import erf
+
+        y, x = _edges(offsets, half)
+        scale = 1 / (self.sigma * math.sqrt(2))
+        along_y = np.diff(0.5 * erf(y * scale), axis=1)
+        along_x = np.diff(0.5 * erf(x * scale), axis=1)
+        light: FloatArray = along_y[:, :, None] * along_x[:, None, :]
+        return light
+
+
+@dataclass(frozen=True, init=False)
+class AiryPSF:
+    """An Airy pattern, ``(2 J1(v) / v)²`` with ``v = 3.8317 r / radius``.
+
+    Parameters
+    ----------
+    radius : float
+        Radius of the first dark ring (px): 0.61 wavelength / NA times the magnification over the
+        pixel pitch.
+    cutoff : float, optional
+        Where the light is cut off (px); default the second dark ring, which holds 91 % of it.
+
+    Raises
+    ------
+    ValueError
+        If a length is not positive and finite.
+    """
+
+    radius: float
+    cutoff: float
+
+    def __init__(self, radius: float, cutoff: float | None = None) -> None:
+        radius = _length(radius, "radius")
+        object.__setattr__(self, "radius", radius)
+        second = radius * _SECOND_ZERO / _FIRST_ZERO
+        object.__setattr__(self, "cutoff", _length(second if cutoff is None else cutoff))
+
+    @property
+    def hwhm(self) -> float:
+        """Half width at half maximum (px)."""
+        return self.radius * _HALF_MAXIMUM / _FIRST_ZERO
+
+    def integrate(self, offsets: ArrayLike, half: int) -> FloatArray:
+        """Return the light in each pixel of patches around the sites, see `PSF.integrate`."""
+        return _airy_surface(self.radius, half + 1).in_pixels(offsets, half)
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class SampledPSF:
+    """A measured or computed point spread function on a grid finer than the pixels.
+
+    Between its samples it is a cubic spline, outside of the array it is zero.
+
+    Parameters
+    ----------
+    array : (odd, odd) array
+        Light per area at the grid points; the middle one is the site's place. Any scale.
+    oversampling : float
+        Grid points per pixel.
+    cutoff : float, optional
+        Where the light is cut off (px); default the largest circle within the array.
+
+    Raises
+    ------
+    ValueError
+        If the array is not two-dimensional with odd sizes of at least 5, holds values that are not
+        finite, or no light in all; if a length is not positive and finite.
+    """
+
+    array: FloatArray
+    oversampling: float
+    cutoff: float
+
+    def __init__(self, array: ArrayLike, oversampling: float, cutoff: float | None = None) -> None:
+        samples = np.array(array, dtype=np.float64)
+        if samples.ndim != 2 or min(samples.shape) < 5 or not all(n % 2 for n in samples.shape):
+            raise ValueError(
+                f"expected an array of two odd sizes of at least 5, with the site in the middle, "
+                f"found shape {samples.shape}"
+            )
+        if not np.all(np.isfinite(samples)):
+            raise ValueError("expected finite values of the PSF, found some that are not")
+        oversampling = _length(oversampling, "oversampling")
+        surface = _Surface.through(samples, 1 / oversampling)
+        total = surface.total()
+        if not total > 0:
+            raise ValueError(f"expected a PSF of positive total light, found {total:g}")
+        samples /= total
+        samples.setflags(write=False)
+        object.__setattr__(self, "array", samples)
+        object.__setattr__(self, "oversampling", oversampling)
+        inner = (min(samples.shape) - 1) / 2 / oversampling
+        object.__setattr__(self, "cutoff", _length(inner if cutoff is None else cutoff))
+        scaled = _Surface(surface.coefficients / total, surface.knots_y, surface.knots_x)
+        object.__setattr__(self, "_surface", scaled)
+        object.__setattr__(self, "_hwhm", scaled.half_width(inner))
+
+    @property
+    def hwhm(self) -> float:
+        """Half width at half maximum (px), of the mean over all directions."""
+        width: float = self._hwhm  # type: ignore[attr-defined]
+        return width
+
+    def integrate(self, offsets: ArrayLike, half: int) -> FloatArray:
+        """Return the light in each pixel of patches around the sites, see `PSF.integrate`."""
+        surface: _Surface = self._surface  # type: ignore[attr-defined]
+        return surface.in_pixels(offsets, half)
+
+
+@dataclass(frozen=True, eq=False)
+class _Surface:
+    """A tensor-product spline of light per area; zero outside of its range."""
+
+    coefficients: FloatArray
+    knots_y: FloatArray
+    knots_x: FloatArray
+    degree: int = 3
+
+    @classmethod
+    def through(cls, samples: FloatArray, step: float, degree: int = 3) -> _Surface:
+        """Return the spline through samples on a grid around 0."""
+        from scipy.interpolate import make_interp_spline
+
+        grid = [step * (np.arange(n) - (n - 1) / 2) for n in samples.shape]
+        down = make_interp_spline(grid[0], samples, k=degree)
+        across = make_interp_spline(grid[1], down.c.T, k=degree)
+        return cls(np.ascontiguousarray(across.c.T), down.t, across.t, degree)
+
+    def in_pixels(self, offsets: ArrayLike, half: int) -> FloatArray:
+        """Return the exact integral of the spline over each pixel, (k, P, P)."""
+        y, x = _edges(offsets, half)
+        light = np.empty((len(y), 2 * half + 1, 2 * half + 1))
+        for start in range(0, len(y), _KINDS_AT_ONCE):
+            part = slice(start, start + _KINDS_AT_ONCE)
+            down = np.diff(self._integrals(self.knots_y, y[part]), axis=1)
+            across = np.diff(self._integrals(self.knots_x, x[part]), axis=1)
+            light[part] = down @ self.coefficients @ across.transpose(0, 2, 1)
+        return light
+
+    def total(self) -> float:
+        """Return the integral over all of the range."""
+        everywhere = np.array([-np.inf, np.inf])
+        down = np.diff(self._integrals(self.knots_y, everywhere), axis=0)[0]
+        across = np.diff(self._integrals(self.knots_x, everywhere), axis=0)[0]
+        return float(down @ self.coefficients @ across)
+
+    def half_width(self, reach: float) -> float:
+        """Return where the mean over all directions first falls to half of its central value."""
+        radius = np.linspace(0, reach, 2001)
+        angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+        profile = self._values(
+            np.outer(radius, np.sin(angle)), np.outer(radius, np.cos(angle))
+        ).mean(axis=1)
+        below = np.flatnonzero(profile < profile[0] / 2)
+        if profile[0] <= 0 or not below.size:
+            raise ValueError(
+                "expected a PSF that is brightest in the middle of the array and falls to less "
+                "than half of that within it"
+            )
+        i = int(below[0])
+        part = (profile[i - 1] - profile[0] / 2) / (profile[i - 1] - profile[i])
+        return float(radius[i - 1] + part * (radius[i] - radius[i - 1]))
+
+    def _values(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        from scipy.interpolate import NdBSpline
+
+        spline = NdBSpline((self.knots_y, self.knots_x), self.coefficients, self.degree)
+        values: FloatArray = spline(np.stack([y, x], axis=-1))
+        return values
+
+    def _integrals(self, knots: FloatArray, at: FloatArray) -> FloatArray:
+        """Return the integrals of all basis splines from far left up to `at`, (..., splines)."""
+        from scipy.interpolate import BSpline
+
+        count = len(knots) - self.degree - 1
+        basis: Any = BSpline(knots, np.eye(count), self.degree).antiderivative()
+        inside = np.clip(at, knots[self.degree], knots[-self.degree - 1])
+        integrals: FloatArray = basis(inside)
+        return integrals
+
+
+@lru_cache(maxsize=8)
+def _airy_surface(radius: float, reach: int) -> _Surface:
+    """Return a spline of the Airy pattern of total light 1, out to `reach` px and a little more."""
+    from scipy.special import j1
+
+    step = radius / _SAMPLES_PER_RADIUS
+    count = math.ceil(reach / step) + 4
+    grid = step * np.arange(-count, count + 1)
+    v = np.hypot(grid[:, None], grid[None, :]) * (_FIRST_ZERO / radius)
+    v[count, count] = 1.0
+    pattern = (2 * j1(v) / v) ** 2
+    pattern[count, count] = 1.0
+    pattern *= _FIRST_ZERO**2 / (4 * np.pi * radius**2)
+    return _Surface.through(pattern, step, degree=5)
+
+
+def _edges(offsets: ArrayLike, half: int) -> tuple[FloatArray, FloatArray]:
+    """Return the edges of the pixels from each site, along y and along x, each (k, P + 1)."""
+    place = np.asarray(offsets, dtype=np.float64)
+    if place.ndim != 2 or place.shape[1] != 2:
+        raise ValueError(f"expected offsets of shape (k, 2), found {place.shape}")
+    if half < 0:
+        raise ValueError(f"expected half of at least 0, found {half}")
+    edges = np.arange(-half, half + 2) - 0.5
+    return edges - place[:, :1], edges - place[:, 1:]
+
+
+def _length(value: float, name: str = "cutoff") -> float:
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"expected a positive, finite {name}, found {value}")
+    return float(value)
