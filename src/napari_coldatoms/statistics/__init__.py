@@ -1,0 +1,8 @@
+"""Statistics that several kinds of analysis share."""
+
+from __future__ import annotations
+
+from napari_coldatoms.statistics.bimodality import Bimodality, bimodality
+from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
+
+__all__ = ["Bimodality", "Mixture", "bimodality", "fit_mixture"]
