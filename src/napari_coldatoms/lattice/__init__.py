@@ -7,6 +7,12 @@ from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.projection import Patches, patches, projection
 from napari_coldatoms.lattice.psf import PSF, AiryPSF, GaussianPSF, SampledPSF
 from napari_coldatoms.lattice.simulate import Simulation, simulate
+from napari_coldatoms.lattice.snr import (
+    error_rate_at,
+    predicted_error_rate,
+    snr,
+    snr_without_overlap,
+)
 
 __all__ = [
     "PSF",
@@ -17,7 +23,11 @@ __all__ = [
     "Patches",
     "SampledPSF",
     "Simulation",
+    "error_rate_at",
     "patches",
+    "predicted_error_rate",
     "projection",
     "simulate",
+    "snr",
+    "snr_without_overlap",
 ]

@@ -13,11 +13,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_coldatoms.lattice.cells import wigner_seitz, within
+
 FloatArray = NDArray[np.float64]
 _Array = TypeVar("_Array", bound=np.ndarray)
 
 _DEFAULT_MARGIN = 3.0  # spacings between the frame's upper left corner and the sites
-_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -280,62 +281,13 @@ class Lattice:
         """
         shape = checked_image_shape(image_shape)
         if self.vectors is None:
-            return self._discs(shape)
-        assert self.shape is not None
-        number = np.zeros(self.shape, dtype=np.int32)
-        number[tuple(self.labels.T)] = np.arange(1, len(self) + 1)
-        basis, change = _reduced(self.vectors)
-        cells = np.zeros(shape, dtype=np.int32)
-        for start in range(0, shape[0], _ROWS_AT_ONCE):
-            rows = slice(start, min(start + _ROWS_AT_ONCE, shape[0]))
-            points = np.moveaxis(np.mgrid[rows, : shape[1]], 0, -1) - np.asarray(self.origin)
-            site = _nearest(points, basis) @ change
-            known = np.all((site >= 0) & (site < np.array(self.shape)), axis=-1)
-            cells[rows][known] = number[tuple(site[known].T)]
-        return cells
-
-    def _discs(self, shape: tuple[int, int]) -> NDArray[np.int32]:
-        from scipy.spatial import KDTree
-
-        pixels = np.moveaxis(np.mgrid[: shape[0], : shape[1]], 0, -1)
-        reach = self._neighbour_distance() / 2
-        distance, nearest = KDTree(self.positions).query(pixels)
-        return np.where(distance <= reach, nearest + 1, 0).astype(np.int32)
+            return within(self.positions, self._neighbour_distance() / 2, shape)
+        return wigner_seitz(self, shape)
 
 
 def checked_image_shape(image_shape: tuple[int, int]) -> tuple[int, int]:
     """Return rows and columns as ints, or raise."""
     return _sizes(image_shape, "pixels (rows, columns)")
-
-
-def _reduced(vectors: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Return shortest basis vectors and the integer matrix that makes them: basis = change @ v.
-
-    Lagrange's reduction. The nearest lattice point is then a corner of the cell a point is in.
-    """
-    basis, change = vectors.copy(), np.eye(2, dtype=np.intp)
-    while True:
-        if basis[0] @ basis[0] > basis[1] @ basis[1]:
-            basis, change = basis[::-1].copy(), change[::-1].copy()
-        times = int(np.rint(basis[0] @ basis[1] / (basis[0] @ basis[0])))
-        if times == 0:
-            return basis, change
-        basis[1] -= times * basis[0]
-        change[1] -= times * change[0]
-
-
-def _nearest(points: FloatArray, basis: FloatArray) -> NDArray[np.intp]:
-    """Return indices of the lattice point nearest to each point, (..., 2)."""
-    corner = np.floor(points @ np.linalg.inv(basis))
-    best = np.full(points.shape[:-1], np.inf)
-    nearest = np.zeros(points.shape, dtype=np.intp)
-    for step in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        site = corner + step
-        distance = ((points - site @ basis) ** 2).sum(axis=-1)
-        closer = distance < best
-        best[closer] = distance[closer]
-        nearest[closer] = site[closer]
-    return nearest
 
 
 def _frozen(array: _Array) -> _Array:

@@ -58,7 +58,7 @@ class Patches:
                 f"shape {given.shape}"
             )
         light = np.zeros(self.image_shape)
-        each = np.ascontiguousarray(np.broadcast_to(given, len(self)))
+        each = np.full(len(self), given)  # writable, so that the kernel has one signature
         _spread(self.values, self.kind, self.corner, each, light)
         return light
 

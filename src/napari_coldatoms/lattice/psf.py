@@ -7,12 +7,14 @@ maximum `hwhm`, a `cutoff` beyond which the projection matrix takes no light, an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from napari_coldatoms.lattice.surface import Surface, pixel_edges
 
 FloatArray = NDArray[np.float64]
 
@@ -20,7 +22,6 @@ _FIRST_ZERO = 3.8317059702075125  # of the Bessel function J1
 _SECOND_ZERO = 7.015586669815619
 _HALF_MAXIMUM = 1.6163399561827614  # where (2 J1(v) / v)² is a half
 _SAMPLES_PER_RADIUS = 16  # of the table of an Airy pattern
-_KINDS_AT_ONCE = 256
 
 
 @runtime_checkable
@@ -90,7 +91,7 @@ class GaussianPSF:
         """Return the light in each pixel of patches around the sites, see `PSF.integrate`."""
         from scipy.special import erf
 
-        y, x = _edges(offsets, half)
+        y, x = pixel_edges(offsets, half)
         scale = 1 / (self.sigma * math.sqrt(2))
         along_y = np.diff(0.5 * erf(y * scale), axis=1)
         along_x = np.diff(0.5 * erf(x * scale), axis=1)
@@ -144,11 +145,15 @@ class SampledPSF:
     Parameters
     ----------
     array : (odd, odd) array
-        Light per area at the grid points; the middle one is the site's place. Any scale.
+        Light per area at the grid points; the middle one is the site's place. Any scale: it is
+        normalised to a total light of 1.
     oversampling : float
         Grid points per pixel.
     cutoff : float, optional
         Where the light is cut off (px); default the largest circle within the array.
+    pixel_integrated : bool
+        Whether a value is the light that a whole pixel around that grid point gets, as in a mean
+        over the images of single atoms, rather than that at the point itself.
 
     Raises
     ------
@@ -160,8 +165,18 @@ class SampledPSF:
     array: FloatArray
     oversampling: float
     cutoff: float
+    pixel_integrated: bool
+    _surface: Surface = field(init=False, repr=False)
+    _hwhm: float = field(init=False, repr=False)
 
-    def __init__(self, array: ArrayLike, oversampling: float, cutoff: float | None = None) -> None:
+    def __init__(
+        self,
+        array: ArrayLike,
+        oversampling: float,
+        cutoff: float | None = None,
+        *,
+        pixel_integrated: bool = False,
+    ) -> None:
         samples = np.array(array, dtype=np.float64)
         if samples.ndim != 2 or min(samples.shape) < 5 or not all(n % 2 for n in samples.shape):
             raise ValueError(
@@ -171,106 +186,34 @@ class SampledPSF:
         if not np.all(np.isfinite(samples)):
             raise ValueError("expected finite values of the PSF, found some that are not")
         oversampling = _length(oversampling, "oversampling")
-        surface = _Surface.through(samples, 1 / oversampling)
-        total = surface.total()
+        total = Surface.through(samples, 1 / oversampling).total()
         if not total > 0:
             raise ValueError(f"expected a PSF of positive total light, found {total:g}")
         samples /= total
         samples.setflags(write=False)
+        surface = Surface.through(samples, 1 / oversampling)
+        inner = (min(samples.shape) - 1) / 2 / oversampling
         object.__setattr__(self, "array", samples)
         object.__setattr__(self, "oversampling", oversampling)
-        inner = (min(samples.shape) - 1) / 2 / oversampling
         object.__setattr__(self, "cutoff", _length(inner if cutoff is None else cutoff))
-        scaled = _Surface(surface.coefficients / total, surface.knots_y, surface.knots_x)
-        object.__setattr__(self, "_surface", scaled)
-        object.__setattr__(self, "_hwhm", scaled.half_width(inner))
+        object.__setattr__(self, "pixel_integrated", bool(pixel_integrated))
+        object.__setattr__(self, "_surface", surface)
+        object.__setattr__(self, "_hwhm", surface.half_width(inner))
 
     @property
     def hwhm(self) -> float:
         """Half width at half maximum (px), of the mean over all directions."""
-        width: float = self._hwhm  # type: ignore[attr-defined]
-        return width
+        return self._hwhm
 
     def integrate(self, offsets: ArrayLike, half: int) -> FloatArray:
         """Return the light in each pixel of patches around the sites, see `PSF.integrate`."""
-        surface: _Surface = self._surface  # type: ignore[attr-defined]
-        return surface.in_pixels(offsets, half)
-
-
-@dataclass(frozen=True, eq=False)
-class _Surface:
-    """A tensor-product spline of light per area; zero outside of its range."""
-
-    coefficients: FloatArray
-    knots_y: FloatArray
-    knots_x: FloatArray
-    degree: int = 3
-
-    @classmethod
-    def through(cls, samples: FloatArray, step: float, degree: int = 3) -> _Surface:
-        """Return the spline through samples on a grid around 0."""
-        from scipy.interpolate import make_interp_spline
-
-        grid = [step * (np.arange(n) - (n - 1) / 2) for n in samples.shape]
-        down = make_interp_spline(grid[0], samples, k=degree)
-        across = make_interp_spline(grid[1], down.c.T, k=degree)
-        return cls(np.ascontiguousarray(across.c.T), down.t, across.t, degree)
-
-    def in_pixels(self, offsets: ArrayLike, half: int) -> FloatArray:
-        """Return the exact integral of the spline over each pixel, (k, P, P)."""
-        y, x = _edges(offsets, half)
-        light = np.empty((len(y), 2 * half + 1, 2 * half + 1))
-        for start in range(0, len(y), _KINDS_AT_ONCE):
-            part = slice(start, start + _KINDS_AT_ONCE)
-            down = np.diff(self._integrals(self.knots_y, y[part]), axis=1)
-            across = np.diff(self._integrals(self.knots_x, x[part]), axis=1)
-            light[part] = down @ self.coefficients @ across.transpose(0, 2, 1)
-        return light
-
-    def total(self) -> float:
-        """Return the integral over all of the range."""
-        everywhere = np.array([-np.inf, np.inf])
-        down = np.diff(self._integrals(self.knots_y, everywhere), axis=0)[0]
-        across = np.diff(self._integrals(self.knots_x, everywhere), axis=0)[0]
-        return float(down @ self.coefficients @ across)
-
-    def half_width(self, reach: float) -> float:
-        """Return where the mean over all directions first falls to half of its central value."""
-        radius = np.linspace(0, reach, 2001)
-        angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-        profile = self._values(
-            np.outer(radius, np.sin(angle)), np.outer(radius, np.cos(angle))
-        ).mean(axis=1)
-        below = np.flatnonzero(profile < profile[0] / 2)
-        if profile[0] <= 0 or not below.size:
-            raise ValueError(
-                "expected a PSF that is brightest in the middle of the array and falls to less "
-                "than half of that within it"
-            )
-        i = int(below[0])
-        part = (profile[i - 1] - profile[0] / 2) / (profile[i - 1] - profile[i])
-        return float(radius[i - 1] + part * (radius[i] - radius[i - 1]))
-
-    def _values(self, y: FloatArray, x: FloatArray) -> FloatArray:
-        from scipy.interpolate import NdBSpline
-
-        spline = NdBSpline((self.knots_y, self.knots_x), self.coefficients, self.degree)
-        values: FloatArray = spline(np.stack([y, x], axis=-1))
-        return values
-
-    def _integrals(self, knots: FloatArray, at: FloatArray) -> FloatArray:
-        """Return the integrals of all basis splines from far left up to `at`, (..., splines)."""
-        from scipy.interpolate import BSpline
-
-        count = len(knots) - self.degree - 1
-        basis: Any = BSpline(knots, np.eye(count), self.degree).antiderivative()
-        inside = np.clip(at, knots[self.degree], knots[-self.degree - 1])
-        integrals: FloatArray = basis(inside)
-        return integrals
+        if self.pixel_integrated:
+            return self._surface.at_pixels(offsets, half)
+        return self._surface.in_pixels(offsets, half)
 
 
 @lru_cache(maxsize=8)
-def _airy_surface(radius: float, reach: int) -> _Surface:
+def _airy_surface(radius: float, reach: int) -> Surface:
     """Return a spline of the Airy pattern of total light 1, out to `reach` px and a little more."""
     from scipy.special import j1
 
@@ -282,18 +225,7 @@ def _airy_surface(radius: float, reach: int) -> _Surface:
     pattern = (2 * j1(v) / v) ** 2
     pattern[count, count] = 1.0
     pattern *= _FIRST_ZERO**2 / (4 * np.pi * radius**2)
-    return _Surface.through(pattern, step, degree=5)
-
-
-def _edges(offsets: ArrayLike, half: int) -> tuple[FloatArray, FloatArray]:
-    """Return the edges of the pixels from each site, along y and along x, each (k, P + 1)."""
-    place = np.asarray(offsets, dtype=np.float64)
-    if place.ndim != 2 or place.shape[1] != 2:
-        raise ValueError(f"expected offsets of shape (k, 2), found {place.shape}")
-    if half < 0:
-        raise ValueError(f"expected half of at least 0, found {half}")
-    edges = np.arange(-half, half + 2) - 0.5
-    return edges - place[:, :1], edges - place[:, 1:]
+    return Surface.through(pattern, step, degree=5)
 
 
 def _length(value: float, name: str = "cutoff") -> float:
