@@ -149,7 +149,7 @@ def _cut(psf: PSF, phase: NDArray[np.float64], half: int) -> NDArray[np.float64]
     if not np.all(total > 0):
         raise ValueError(
             f"expected a PSF whose cutoff takes in at least one pixel's centre with light, found a "
-            f"cutoff of {psf.cutoff} px"
+            f"cutoff of {psf.cutoff:g} px"
         )
     values /= total[:, None, None]
     return values

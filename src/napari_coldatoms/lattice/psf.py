@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 
 _FIRST_ZERO = 3.8317059702075125  # of the Bessel function J1
 _SECOND_ZERO = 7.015586669815619
-_HALF_MAXIMUM = 1.6163399561827614  # where (2 J1(v) / v)² is a half
+_HALF_MAXIMUM = 1.616339948310703  # where (2 J1(v) / v)² is a half
 _SAMPLES_PER_RADIUS = 16  # of the table of an Airy pattern
 
 

@@ -20,6 +20,7 @@ from napari_coldatoms.lattice.psf import PSF
 FloatArray = NDArray[np.float64]
 Method = Literal["deconvolution", "global", "local", "alternating"]
 
+_SHARPEST = 1e-9  # width of a mode over the distance of the two
 _PATCH = 30  # sites along each side of the patch that stands for the lattice
 
 # The simulated images: a square lattice of 4 px spacing, HWHM 3.94, 3.35, 3, 2.69 and 2.43 px.
@@ -84,13 +85,14 @@ def snr_without_overlap(lattice: Lattice, psf: PSF | None, parameters: ImagingPa
     parameters : ImagingParameters
         Occupation, brightness, background and camera.
     """
-    sharpness = 1.0
+    sharpness = np.ones(1)
     if psf is not None:
-        sharpness = float(np.mean(_overlap(_representative(lattice), psf).diagonal()))
+        sharpness = _overlap(_representative(lattice), psf).diagonal()
     prior, noise = _variances(lattice, parameters)
     if prior == 0 or noise == 0:
         return math.inf
-    return _decibel(parameters.brightness**2 * (1 / prior + sharpness / noise))
+    error = float(np.mean(1 / (1 / prior + sharpness / noise)))
+    return _decibel(parameters.brightness**2 / error)
 
 
 def predicted_error_rate(
@@ -169,7 +171,7 @@ def error_rate_at(
     if guess == 0 or not information > 0:
         return guess
     if method == "global":
-        noise = 1 / math.sqrt(information)
+        noise = max(1 / math.sqrt(information), _SHARPEST)
         return min(guess, _best_split(p, noise, math.hypot(noise, spread / mean)))
     darkest = p * float(ndtr(-mean / (2 * spread))) if spread > 0 else 0.0
     if math.isinf(information):
