@@ -104,7 +104,8 @@ def predicted_error_rate(
 ) -> float:
     """Return the share of sites whose occupation a method gets wrong, as predicted from the SNR.
 
-    For images that are calibrated well. See `error_rate_at` for how, and how far it holds.
+    It holds where positions, PSF and background are known. See `error_rate_at` for how it is
+    found, and how closely it agrees with simulations.
 
     Parameters
     ----------
@@ -131,13 +132,15 @@ def error_rate_at(
 
     - ``"global"``: this error is taken as normal, so that a site's estimate has the variance v if
       it is empty and v + σ² if it is occupied; the threshold is the best one between 0 and µ.
-      Simulated images of occupancies from 0.5 to 0.8 have 0 to 20 % more errors than that, those
+      Simulated images of occupancies from 0.5 to 0.8 have 0 to 25 % more errors than that, those
       of occupancy 0.2 up to twice as many, for more of their noise comes from few sites.
     - The others are not linear; their rates are read off simulated images
       (`SIMULATED_ERROR_RATES`), at the ratio that gives the same v with the occupancy of those.
       The normal quantile of the rate is interpolated linearly in dB, from a guess where the image
       tells nothing, and goes on beyond the last ratio. The occupancy enters through a best
-      threshold. Occupied sites darker than µ/2, which no ratio mends, are added.
+      threshold. Occupied sites darker than µ/2, which no ratio mends, are added. Between 11 and
+      14 dB, simulations with occupancies from 0.2 to 0.8 and spreads σ/µ from 0.05 to 0.15 agree
+      within 30 % for ``"local"`` and mostly within a factor of 2.5 for ``"alternating"``.
 
     Parameters
     ----------
