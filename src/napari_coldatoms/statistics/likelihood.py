@@ -24,6 +24,15 @@ Array = NDArray[np.float64]
 _STEP_ODDS = 1.5
 _STEP_MEAN = 1.0
 _STEP_VARIANCE = 1.0
+# damping of Newton's step: none below the least, first one, factors, and where EM takes over
+_LEAST_DAMPING = 2e-3
+_DAMPING = 0.02
+_DAMPING_DOWN = 0.4
+_DAMPING_UP = 4.0
+_MOST_DAMPING = 5.0
+# a climb that gains less than this in as many passes has no summit worth reaching
+_SLOW_PASSES = 12
+_SLOW_GAIN = 2e-2
 
 
 @njit(cache=True, nogil=True)
@@ -115,12 +124,19 @@ def expectation_step(state: Array, sums: Array, variance: float, total: float) -
 
 @njit(cache=True, nogil=True)
 def newton_step(
-    state: Array, sums: Array, curvature: Array, variance: float, total: float, step: Array
+    state: Array,
+    sums: Array,
+    curvature: Array,
+    variance: float,
+    total: float,
+    damping: float,
+    step: Array,
 ) -> float:
-    """Write Newton's step; return the gain it promises, or -1 where the Hessian has no maximum.
+    """Write Newton's step and return the gain it promises, or -1 where the Hessian has no maximum.
 
     Hessian of a mixture's log-likelihood: that of the shares held fixed, plus
-    ``sum(r0 r1 δ δ')`` with δ the difference of the components' gradients.
+    ``sum(r0 r1 δ δ')`` with δ the difference of the components' gradients. The damping times the
+    diagonal of its first part is subtracted, as in the method of Levenberg and Marquardt.
     """
     w1 = 1 / (1 + math.exp(-state[0]))
     v = np.exp(state[3:])
@@ -147,6 +163,7 @@ def newton_step(
         hessian[1 + j, 3 + j] = hessian[3 + j, 1 + j] = sums[j, 1] / v[j]
         hessian[3 + j, 3 + j] = 0.5 * sums[j, 2] / v[j] + floor
     for a in range(5):
+        hessian[a, a] *= 1 + damping
         for b in range(5):
             for k in range(3):
                 for m in range(3):
@@ -217,7 +234,8 @@ def maximise(
     variance, total : float
         Variance and number of all values, for the penalty.
     tolerance : float
-        Stop once the next step promises to gain less than this in log-likelihood.
+        Stop once the next step promises to gain less than this in log-likelihood, or where the
+        likelihood is nearly flat.
     passes : int
         Stop after this many passes over the bins.
 
@@ -227,39 +245,44 @@ def maximise(
     log_likelihood : float
         Penalised, of the last state evaluated; -inf where a component lost all its values.
     """
-    state = start.copy()
-    sums = np.empty((2, 3))
-    curvature = np.empty(5)
+    state, trial = start.copy(), start.copy()
+    sums, trial_sums = np.empty((2, 3)), np.empty((2, 3))
+    curvature, trial_curvature = np.empty(5), np.empty(5)
     step = np.empty(5)
-    safe = start.copy()
     best = -np.inf
-    wait = 0
-    bold = False
-    for _ in range(passes):
-        value = evaluate(x, count, scatter, state, sums, curvature)
-        value += penalty(state, variance, total)
-        if bold and not value >= best:
-            state = safe
-            bold = False
-            wait = 2
-            continue
-        if min(sums[0, 0], sums[1, 0]) < 1.0:
-            return state, -np.inf
-        gain_of_last = value - best
-        best = value
-        safe = expectation_step(state, sums, variance, total)
+    damping = 0.0
+    expected = False
+    earlier = -np.inf
+    for number in range(passes):
+        value = evaluate(x, count, scatter, trial, trial_sums, trial_curvature)
+        value += penalty(trial, variance, total)
+        if value >= best and min(trial_sums[0, 0], trial_sums[1, 0]) >= 1.0:
+            state, trial = trial, state
+            sums, trial_sums = trial_sums, sums
+            curvature, trial_curvature = trial_curvature, curvature
+            best = value
+            damping = damping * _DAMPING_DOWN if damping > _LEAST_DAMPING else 0.0
+        elif best == -np.inf:
+            return state, best
+        elif expected:  # nothing is left to gain but rounding errors
+            break
+        else:
+            damping = max(_DAMPING, damping * _DAMPING_UP)
+        if number % _SLOW_PASSES == 0:
+            if best - earlier < _SLOW_GAIN:
+                break
+            earlier = best
         gain = -1.0
-        if wait > 0:
-            wait -= 1
+        while gain < 0 and damping <= _MOST_DAMPING:
+            gain = newton_step(state, sums, curvature, variance, total, damping, step)
+            if gain < 0:
+                damping = max(_DAMPING, damping * _DAMPING_UP)
+        expected = gain < 0
+        if expected:
+            trial = expectation_step(state, sums, variance, total)
+            damping = _MOST_DAMPING
         else:
-            gain = newton_step(state, sums, curvature, variance, total, step)
-        bold = gain >= 0
-        if bold:
-            state = state + step
+            trial = state + step
             if gain < tolerance:
-                break
-        else:
-            state = safe
-            if gain_of_last < 1e-3 * tolerance:
-                break
+                return trial, best
     return state, best

@@ -204,7 +204,7 @@ def fit_mixture(
         state = np.array([0.0, mean, mean, 2 * math.log(sd), 2 * math.log(sd)])
     elif exact:
         single = keep_values(flat, counts, binned)
-        passes = polish if polish else _PASSES
+        passes = polish + 1 if polish else _PASSES  # the first pass only evaluates
         polished, value = maximise(
             *single, np.zeros_like(single[0]), state, variance, binned.total, 1e-9, passes
         )
