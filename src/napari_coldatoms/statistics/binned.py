@@ -2,9 +2,6 @@
 
 A function of the values is evaluated once per bin, at the mean of the bin's values, while sums of
 the values and of their squares stay exact.
-
-Compiled functions of other modules contain these. numba's cache does not notice when only this
-file changes: whoever works on it removes ``__pycache__``.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ shrinking onto single values, the likelihood carries the penalty of Chen, Tan & 
 variance s² and the number n of all values. It is far below the statistical error elsewhere.
 
 A state is an array (5,): log of the odds ``w1/w0``, means m0, m1, logs of the variances v0, v1.
+
+Compiled functions of `starts` contain these. numba's cache does not notice when only this file
+changes: whoever works on it removes ``__pycache__``.
 """
 
 from __future__ import annotations
