@@ -6,6 +6,8 @@ from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.projection import Patches, patches, projection
 from napari_coldatoms.lattice.psf import PSF, AiryPSF, GaussianPSF, SampledPSF
+from napari_coldatoms.lattice.reconstruct import Reconstructor, reconstruct
+from napari_coldatoms.lattice.reconstruction import Reconstruction
 from napari_coldatoms.lattice.simulate import Simulation, simulate
 from napari_coldatoms.lattice.snr import (
     error_rate_at,
@@ -21,12 +23,15 @@ __all__ = [
     "ImagingParameters",
     "Lattice",
     "Patches",
+    "Reconstruction",
+    "Reconstructor",
     "SampledPSF",
     "Simulation",
     "error_rate_at",
     "patches",
     "predicted_error_rate",
     "projection",
+    "reconstruct",
     "simulate",
     "snr",
     "snr_without_overlap",

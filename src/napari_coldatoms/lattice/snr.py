@@ -7,6 +7,8 @@ parameters alone how difficult the reconstruction is: no image is needed.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,11 +18,13 @@ from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.projection import patches
 from napari_coldatoms.lattice.psf import PSF
+from napari_coldatoms.statistics.mixture import Mixture
 
 FloatArray = NDArray[np.float64]
 Method = Literal["deconvolution", "global", "local", "alternating"]
 
 _SHARPEST = 1e-9  # width of a mode over the distance of the two
+_RAREST = 1e-6  # occupancy, for a mixture
 _PATCH = 30  # sites along each side of the patch that stands for the lattice
 
 # The simulated images: a square lattice of 4 px spacing, HWHM 3.94, 3.35, 3, 2.69 and 2.43 px.
@@ -60,12 +64,64 @@ def snr(lattice: Lattice, psf: PSF, parameters: ImagingParameters) -> float:
     float
         In dB; infinite where the brightness is known beforehand or there is no noise.
     """
-    overlap = _overlap(_representative(lattice), psf)
-    prior, noise = _variances(lattice, parameters)
-    if prior == 0 or noise == 0:
-        return math.inf
-    error = prior * _mean_diagonal_of_inverse(np.eye(len(overlap)) + prior / noise * overlap)
-    return _decibel(parameters.brightness**2 / error)
+    return SignalToNoise(lattice, psf).decibel(parameters)
+
+
+class SignalToNoise:
+    """The signal-to-noise ratio of one lattice and PSF, for any imaging parameters.
+
+    Keeps the eigenvalues e of MᵀM: the trace over N is the mean of ``1 / (1/σx² + e/σn²)``.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        The sites, represented as in `snr`.
+    psf : PSF
+        Point spread function.
+    """
+
+    def __init__(self, lattice: Lattice, psf: PSF) -> None:
+        self._lattice = lattice
+        self._psf = psf
+
+    @cached_property
+    def _spectrum(self) -> FloatArray:
+        from scipy.linalg import eigh
+
+        overlap = _overlap(_representative(self._lattice), self._psf)
+        return np.maximum(eigh(overlap, eigvals_only=True, overwrite_a=True), 0.0)
+
+    def mean_squared_error(self, parameters: ImagingParameters) -> float:
+        """Return the mean squared error of the best linear estimate of a site, in counts²."""
+        prior, noise = _variances(self._lattice, parameters)
+        if prior == 0 or noise == 0:
+            return 0.0
+        return float(np.mean(prior / (1 + prior / noise * self._spectrum)))
+
+    def decibel(self, parameters: ImagingParameters) -> float:
+        """Return the signal-to-noise ratio in dB, see `snr`."""
+        error = self.mean_squared_error(parameters)
+        return _decibel(parameters.brightness**2 / error) if error > 0 else math.inf
+
+    def mixture(self, parameters: ImagingParameters) -> Mixture:
+        """Return the modes that the best linear estimate has for these parameters.
+
+        With the mean squared error (1 - α) σx² it keeps the part α of a site's distance from the
+        mean brightness; the error's other part, of variance α (1 - α) σx², is not correlated with
+        the site's own brightness.
+        """
+        p = min(max(parameters.occupancy, _RAREST), 1 - _RAREST)
+        prior = replace(parameters, occupancy=p).site_variance
+        kept = 1 - min(self.mean_squared_error(parameters) / prior, 1 - _SHARPEST)
+        level = (1 - kept) * p * parameters.brightness
+        least = (_SHARPEST * parameters.brightness) ** 2
+        empty = max(kept * (1 - kept) * prior, least)
+        occupied = empty + (kept * parameters.brightness_sd) ** 2
+        return Mixture(
+            np.array([1 - p, p]),
+            np.array([level, level + kept * parameters.brightness]),
+            np.sqrt([empty, occupied]),
+        )
 
 
 def snr_without_overlap(lattice: Lattice, psf: PSF | None, parameters: ImagingParameters) -> float:
@@ -251,15 +307,3 @@ def _overlap(lattice: Lattice, psf: PSF) -> FloatArray:
     light = csr_array((values[lit], (site, at)), shape=(len(lattice), len(used)))
     overlap: FloatArray = (light @ light.T).toarray()
     return overlap
-
-
-def _mean_diagonal_of_inverse(matrix: FloatArray) -> float:
-    """Return the trace of the inverse of a positive definite matrix over its size."""
-    from scipy.linalg import lapack
-
-    factor, info = lapack.dpotrf(matrix, lower=1, overwrite_a=1)
-    if info == 0:
-        inverse, info = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    if info != 0:
-        raise ArithmeticError(f"expected a positive definite matrix, LAPACK found info = {info}")
-    return float(np.mean(np.diagonal(inverse)))

@@ -1,0 +1,148 @@
+"""What real images have and the model has not: uneven background, hot and dead pixels, cosmic hits.
+
+Bad pixels are given no weight, which takes their rows out of the projection matrix. The background
+is what the image shows beside the light of the sites, smoothed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, uniform_filter
+
+from napari_coldatoms.lattice.psf import PSF
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+_CANDIDATE = 4.0  # standard deviations above the eight neighbours
+_OUTLIER = 8.0  # standard deviations beyond what light through the PSF could be
+_RESIDUAL = 6.0  # standard deviations of what the estimate leaves unexplained
+_MOST_OUTLIERS = 0.005  # of all pixels: more are no defects, but a wrong model
+_LEAST_SMOOTHING = 25.0  # px
+_SPACINGS = 6.0
+_BLOCK = 8  # pixels; a smooth map needs no more
+
+
+def find_bad_pixels(
+    image: FloatArray, psf: PSF, *, read_noise: float, excess_noise: float
+) -> BoolArray:
+    """Find pixels that no light through the PSF explains, and those that are not finite.
+
+    A pixel is compared with the median of the 5×5 pixels around it, which a hit of a few pixels
+    does not move. Light through the PSF is at most as sharp as the PSF centred on a pixel; what
+    stands out by eight standard deviations more is bad, and so is what lies that far below the
+    darkest parts of the image.
+
+    Parameters
+    ----------
+    image : (y, x) array
+        Counts.
+    psf : PSF
+        Point spread function.
+    read_noise, excess_noise : float
+        Of the camera.
+
+    Returns
+    -------
+    (y, x) bool array
+    """
+    finite = np.isfinite(image)
+    bad: BoolArray = ~finite
+    if finite.sum() < 25:
+        return bad
+    base = dark_level(image[finite])
+    usable = np.where(finite, image, base)
+
+    def sd(level: FloatArray) -> FloatArray:
+        return np.sqrt(excess_noise * np.maximum(level, 0.0) + read_noise**2 + 1e-12)
+
+    around = (9 * uniform_filter(usable, 3, mode="reflect") - usable) / 8
+    bad |= usable < base - _OUTLIER * float(sd(np.array(max(base, 0.0))))
+    rows, columns = np.nonzero(usable - around > _CANDIDATE * sd(around))
+    padded = np.pad(usable, 2, mode="reflect")
+    window = np.arange(5)
+    patch = padded[
+        rows[:, None, None] + window[None, :, None], columns[:, None, None] + window[None, None, :]
+    ].reshape(-1, 25)
+    middle = np.median(np.delete(patch, 12, axis=1), axis=1)
+    light = psf.integrate(np.zeros((1, 2)), 2).reshape(25)
+    sharpness = np.median(np.delete(light, 12)) / light[12]
+    most = base + np.maximum(middle - base, 0.0) / max(float(sharpness), 1e-6)
+    outlying = patch[:, 12] > most + _OUTLIER * sd(most)
+    bad[rows[outlying], columns[outlying]] = True
+    return bad
+
+
+def find_outliers(residual: FloatArray, weights: FloatArray) -> BoolArray:
+    """Find pixels that an estimate leaves unexplained by more than six standard deviations.
+
+    None, if there are more than 0.5 % of them: then the model is wrong, not the pixels.
+    """
+    outlying: BoolArray = np.abs(residual) * np.sqrt(weights) > _RESIDUAL
+    return outlying if outlying.mean() <= _MOST_OUTLIERS else np.zeros_like(outlying)
+
+
+def dark_level(values: FloatArray) -> float:
+    """Return a level near the background: that of the darkest pixels, less their noise."""
+    low, middle = np.quantile(values, [0.05, 0.5])
+    return float(low if low <= middle else middle)
+
+
+def fill_bad_pixels(image: FloatArray, bad: BoolArray) -> FloatArray:
+    """Return the image with bad pixels replaced by the mean of good ones nearby."""
+    if not bad.any():
+        return image
+    good = np.where(bad, 0.0, 1.0)
+    usable = np.where(bad, 0.0, image)
+    for size in (5, 15, 45):
+        share = uniform_filter(good, size, mode="constant")
+        if share[bad].min() > 1e-9:
+            break
+    mean = uniform_filter(usable, size, mode="constant")
+    level = float(usable.sum() / max(good.sum(), 1.0))
+    return np.where(bad, np.where(share > 1e-9, mean / np.maximum(share, 1e-9), level), image)
+
+
+def smooth_map(residual: FloatArray, good: FloatArray, spacing: float) -> FloatArray:
+    """Smooth what an estimate leaves over into a map of the background.
+
+    A Gaussian of 25 px, or six spacings of the sites if that is more, over good pixels; it works
+    on blocks of 8×8 pixels, and what lies between is interpolated.
+
+    Parameters
+    ----------
+    residual, good : (y, x) arrays
+        Counts, and 1 where a pixel is good.
+    spacing : float
+        Distance of neighbouring sites, in px.
+    """
+    sd = max(_LEAST_SMOOTHING, _SPACINGS * min(spacing, 1e3)) / _BLOCK
+    # a block's weight keeps it from reaching into bad pixels; the border is continued evenly
+    total = gaussian_filter(_blocks(residual * good), sd, mode="nearest")
+    count = gaussian_filter(_blocks(good), sd, mode="nearest")
+    coarse = total / np.maximum(count, 1e-9)
+    rows, columns = residual.shape
+    return np.asarray(
+        _between(rows, coarse.shape[0]) @ coarse @ _between(columns, coarse.shape[1]).T
+    )
+
+
+def _blocks(image: FloatArray) -> FloatArray:
+    """Return the mean over blocks of pixels; the last ones may be larger."""
+    ends = [np.arange(0, max(n - _BLOCK // 2, 1), _BLOCK) for n in image.shape]
+    sums = np.add.reduceat(np.add.reduceat(image, ends[0], axis=0), ends[1], axis=1)
+    sizes = [np.diff(np.append(end, n)) for end, n in zip(ends, image.shape, strict=True)]
+    return np.asarray(sums / np.outer(*sizes))
+
+
+def _between(pixels: int, blocks: int) -> FloatArray:
+    """Return the matrix of linear interpolation from blocks to pixels."""
+    place = np.clip((np.arange(pixels) - (_BLOCK - 1) / 2) / _BLOCK, 0, blocks - 1)
+    low = np.minimum(place.astype(int), max(blocks - 2, 0))
+    part = place - low
+    matrix = np.zeros((pixels, blocks))
+    matrix[np.arange(pixels), low] = 1 - part
+    if blocks > 1:
+        matrix[np.arange(pixels), low + 1] += part
+    return matrix

@@ -1,0 +1,358 @@
+"""The estimators: from an image above its background to brightness and occupation of every site.
+
+One function per method, all with one signature: ``(shot, known) -> Estimate``. Where no imaging
+parameters are known, each finds what it needs in the image itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from napari_coldatoms.lattice.clusters import SitePrior, cluster_posteriors
+from napari_coldatoms.lattice.linear import estimate_brightness, precondition, site_scale
+from napari_coldatoms.lattice.parameters import ImagingParameters
+from napari_coldatoms.lattice.shot import Shot
+from napari_coldatoms.statistics.bimodality import bimodality
+from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+_FEWEST_SITES = 4  # for a mixture of two modes
+_LEAST_SPREAD, _MOST_SPREAD = 0.02, 0.5  # σ/µ, where it is taken from an image
+_RATIO = 3.0  # between trial values of the regularisation
+_MOST_TRIALS = 12
+# an unfinished solution is a regularised one, too: it would lead the search astray
+_TRIAL_TOLERANCE = 0.001
+_LOCAL_PASSES = 2
+_MOST_PASSES = 6
+_UNCERTAIN = 1e-3  # sites less certain than this are weighed again
+_SETTLED = 0.1  # largest change of a probability in the last pass
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known before the image: imaging parameters, and the global estimate's modes."""
+
+    parameters: ImagingParameters
+    mixture: Mixture
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What an estimator finds.
+
+    Attributes
+    ----------
+    brightness : (n,) array
+        In counts.
+    probability : (n,) array
+        That the site is occupied.
+    threshold : float
+        Brightness between empty and occupied, in counts.
+    mixture : Mixture
+        The two modes of the brightness.
+    prior : SitePrior
+        Occupancy, mean and variance of the brightness of an occupied site.
+    has_contrast : bool
+        Whether the image shows two modes, or what they are is known.
+    """
+
+    brightness: FloatArray
+    probability: FloatArray
+    threshold: float
+    mixture: Mixture
+    prior: SitePrior
+    has_contrast: bool
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalStep:
+    """The global estimate, its mixture, and the regularisation λ that it was made with."""
+
+    brightness: FloatArray
+    mixture: Mixture
+    regularisation: float
+    has_contrast: bool
+
+
+def estimate_global(shot: Shot, known: Known | None = None) -> Estimate:
+    """Estimate with the same prior for all sites and the same noise for all pixels.
+
+    Eqs. 32-36. Only the ratio λ = σn²/σx² matters; without parameters it maximises the contrast of
+    the estimated brightnesses. The probability is the mixture's.
+    """
+    step = global_step(shot, known)
+    return _as_it_is(step, site_prior(step, shot, known))
+
+
+def _as_it_is(step: GlobalStep, prior: SitePrior) -> Estimate:
+    probability = step.mixture.probability(step.brightness)
+    threshold = step.mixture.threshold
+    return Estimate(step.brightness, probability, threshold, step.mixture, prior, step.has_contrast)
+
+
+def estimate_local(shot: Shot, known: Known | None = None) -> Estimate:
+    """Estimate with what the global estimate says about each site as its prior.
+
+    Eqs. 37-42: the mean and the variance of each site's brightness and the noise of each pixel
+    follow from the probability that the site is occupied. This is done twice: the second time with
+    the probabilities of the first local estimate, which halves the errors. The threshold is µ/2.
+    """
+    step = global_step(shot, known)
+    prior = site_prior(step, shot, known)
+    if not step.has_contrast:
+        return _as_it_is(step, prior)
+    brightness, probability = _local(shot, step, prior)
+    return Estimate(
+        brightness,
+        probability,
+        0.5 * prior.brightness,
+        _mixture_of(brightness, shot.valid, step.mixture),
+        prior,
+        True,
+    )
+
+
+def estimate_alternating(shot: Shot, known: Known | None = None) -> Estimate:
+    """Alternate between the linear estimate and the exact posteriors of small clusters.
+
+    Starts from the local estimate. In each turn the probabilities of the last one give the prior of
+    the linear estimate, and this gives the surroundings in which every occupation of a cluster of
+    sites is weighed (`clusters`): all clusters at first, then those that are not yet clear.
+
+    The brightness is each site's own light: what is left where that of its neighbours is taken
+    away, without a prior of its own.
+    """
+    step = global_step(shot, known)
+    prior = site_prior(step, shot, known)
+    if not step.has_contrast:
+        return _as_it_is(step, prior)
+    brightness, probability = _local(shot, step, prior)
+    probability, own = _weigh_clusters(shot, prior, probability, brightness)
+    mixture = _mixture_of(own, shot.valid, step.mixture)
+    return Estimate(own, probability, 0.5 * prior.brightness, mixture, prior, True)
+
+
+def global_step(
+    shot: Shot, known: Known | None = None, *, start: float | None = None
+) -> GlobalStep:
+    """Return the global estimate; `start` is where the search for λ begins.
+
+    Raises
+    ------
+    ValueError
+        If fewer than four sites are in the frame, and no parameters are known.
+    """
+    optics = shot.optics
+    if known is not None:
+        prior = known.parameters
+        variance = max(prior.site_variance, 1e-12 * prior.brightness**2)
+        noise = max(shot.expected_noise(prior), 1e-12)
+        mean = np.full(len(optics), prior.occupancy * prior.brightness)
+        brightness = estimate_brightness(
+            optics, shot.signal, shot.good / noise, mean, np.full(len(optics), variance), steps=4
+        )
+        return GlobalStep(brightness, known.mixture, noise / variance, has_contrast=True)
+    count = int(shot.valid.sum())
+    if count < _FEWEST_SITES:
+        raise ValueError(
+            f"expected at least {_FEWEST_SITES} sites in the frame or imaging parameters, found "
+            f"{count} sites"
+        )
+    level = shot.mean_brightness()
+    mean = np.full(len(optics), level)
+    scale = site_scale(optics, shot.good)
+    right = optics.collect(shot.good * (shot.signal - optics.image(mean)))
+    begin = start or shot.noise_variance() / max(level**2, 1e-12)
+    regularisation, brightness = _most_contrast(shot, scale, right, begin)
+    brightness = estimate_brightness(
+        optics,
+        shot.signal,
+        shot.good,
+        mean,
+        np.full(len(optics), 1 / regularisation),
+        start=mean + brightness,
+        steps=1,
+        scale=scale,
+    )
+    values = brightness[shot.valid]
+    mixture = fit_mixture(values)
+    supported = bimodality(values, mixture).is_supported
+    return GlobalStep(brightness, mixture, regularisation, has_contrast=supported)
+
+
+def site_prior(step: GlobalStep, shot: Shot, known: Known | None = None) -> SitePrior:
+    """Return occupancy, mean and variance of the brightness: known, or of the global estimate.
+
+    ``µ = Σx̂ / Σp`` and ``σ² = v1 - v0`` (Eqs. 41-42), σ kept between 2 and 50 % of µ.
+    """
+    if known is not None:
+        mean, variance = known.parameters.brightness, known.parameters.brightness_sd**2
+        occupancy = known.parameters.occupancy
+    else:
+        values = step.brightness[shot.valid]
+        probability = step.mixture.probability(values)
+        # an offset of the background may take the sum of a dim image below what its modes tell
+        distance = float(step.mixture.means[1] - step.mixture.means[0])
+        mean = max(float(values.sum() / probability.sum()), distance, 1e-9)
+        variance = float(step.mixture.sds[1] ** 2 - step.mixture.sds[0] ** 2)
+        variance = min(variance, (_MOST_SPREAD * mean) ** 2)
+        occupancy = float(probability.mean())
+    least = 1 / (len(shot.optics) + 2)
+    return SitePrior(
+        min(max(occupancy, least), 1 - least), mean, max(variance, (_LEAST_SPREAD * mean) ** 2)
+    )
+
+
+def _most_contrast(
+    shot: Shot, scale: FloatArray, right: FloatArray, begin: float
+) -> tuple[float, FloatArray]:
+    """Return λ of the most contrast (Eqs. 34-36) and the estimate there, less its mean."""
+    tried: dict[int, float] = {}
+    estimate = {0: np.zeros_like(right)}
+    mixture: Mixture | None = None
+
+    def contrast(k: int) -> float:
+        nonlocal mixture
+        if k not in tried:
+            near = min(estimate, key=lambda other: abs(other - k))
+            shift = begin * _RATIO**k
+            found = precondition(
+                shot.optics,
+                scale,
+                right,
+                start=estimate[near],
+                shift=shift,
+                tolerance=_TRIAL_TOLERANCE,
+            )
+            estimate[k] = found
+            mixture = fit_mixture(found[shot.valid], start=mixture)
+            tried[k] = mixture.contrast
+        return tried[k]
+
+    best = max((0, -1, 1), key=contrast)
+    while len(tried) < _MOST_TRIALS:
+        side = max((best - 1, best + 1), key=contrast)
+        if contrast(side) <= contrast(best):
+            break
+        best = side
+    low, top, high = (contrast(best + k) for k in (-1, 0, 1))
+    bend = low - 2 * top + high
+    shift = 0.5 * (low - high) / bend if bend < 0 else 0.0
+    regularisation = begin * _RATIO ** (best + min(max(shift, -0.5), 0.5))
+    found = precondition(
+        shot.optics,
+        scale,
+        right,
+        start=estimate[best],
+        shift=regularisation,
+        tolerance=_TRIAL_TOLERANCE,
+    )
+    return regularisation, found
+
+
+def _mixture_of(brightness: FloatArray, valid: BoolArray, otherwise: Mixture) -> Mixture:
+    """Fit the two modes; where there are too few sites for that, return the other mixture."""
+    values = brightness[valid]
+    if len(values) < _FEWEST_SITES or not np.ptp(values) > 0:
+        return otherwise
+    return fit_mixture(values, start=otherwise)
+
+
+def _local(shot: Shot, step: GlobalStep, prior: SitePrior) -> tuple[FloatArray, FloatArray]:
+    """Return brightness and probability of the local estimate."""
+    brightness = step.brightness
+    probability = step.mixture.probability(brightness)
+    for _ in range(_LOCAL_PASSES):
+        brightness = _conditional(shot, prior, probability, start=brightness)
+        probability = _tail_probability(brightness, prior.brightness, shot.valid)
+    return brightness, probability
+
+
+def _conditional(
+    shot: Shot,
+    prior: SitePrior,
+    probability: FloatArray,
+    *,
+    start: FloatArray | None = None,
+    steps: int = 3,
+) -> FloatArray:
+    """Return the linear estimate for sites occupied with given probabilities (Eqs. 37-39)."""
+    mean = prior.mean(probability)
+    return estimate_brightness(
+        shot.optics,
+        shot.signal,
+        shot.weights(mean),
+        mean,
+        prior.spread(probability),
+        start=start,
+        steps=steps,
+    )
+
+
+def _tail_probability(brightness: FloatArray, mean: float, valid: BoolArray) -> FloatArray:
+    """Return how likely sites are occupied, from how many lie between the modes.
+
+    The tails of both modes of the local estimate fall off exponentially towards µ/2: a density
+    ``cosh(t / τ)`` of the distance t from there, and a probability of ``1 / (1 + exp(-2 t / τ))``.
+    τ is the most likely one.
+    """
+    t = brightness / mean - 0.5
+    half = 0.3
+    inner = np.abs(t[valid & (np.abs(t) < half)])
+    rates = np.geomspace(2.0, 60.0, 60)
+    # log density of |t| on [0, half]; one site's worth of a usual rate where there are none
+    likelihood = -(np.log((rates - 14) ** 2 + 100)) - len(inner) * np.log(
+        np.sinh(rates * half) / rates
+    )
+    likelihood += np.log(np.cosh(np.outer(rates, inner))).sum(axis=1)
+    rate = rates[np.argmax(likelihood)]
+    return np.asarray(expit(2 * rate * t))
+
+
+def _weigh_clusters(
+    shot: Shot, prior: SitePrior, probability: FloatArray, brightness: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Alternate between estimate and exact cluster posteriors until no site changes its mind.
+
+    Returns probabilities and each site's own light.
+    """
+    optics = shot.optics
+    probability = probability.copy()
+    centres = optics.cover
+    for turn in range(_MOST_PASSES):
+        mean = prior.mean(probability)
+        weights = shot.weights(mean)
+        scale = site_scale(optics, weights)
+        brightness = estimate_brightness(
+            optics,
+            shot.signal,
+            weights,
+            mean,
+            prior.spread(probability),
+            start=brightness,
+            steps=2,
+            scale=scale,
+        )
+        rest = optics.collect(weights * (shot.signal - optics.image(brightness)))
+        before = probability.copy()
+        cluster_posteriors(optics, scale, prior, centres, brightness, rest, before, probability)
+        if turn and np.abs(probability - before).max() < _SETTLED:
+            break
+        centres = _clusters_of(shot, np.minimum(probability, 1 - probability) > _UNCERTAIN)
+    information = scale**2 * optics.strength
+    own = brightness + np.divide(rest, information, out=np.zeros_like(rest), where=information > 0)
+    return probability, own
+
+
+def _clusters_of(shot: Shot, wanted: BoolArray) -> NDArray[np.int32]:
+    """Return the sites of the clusters around some sites."""
+    members = shot.optics.clusters[wanted]
+    chosen = np.zeros(len(shot.optics), dtype=np.bool_)
+    chosen[members[members >= 0]] = True
+    return np.flatnonzero(chosen).astype(np.int32)

@@ -1,0 +1,179 @@
+"""The optimal linear estimator: Eq. 8 of Cheneau et al. 2025 (arXiv:2502.08511).
+
+``x̂ = x̄ + (Σx⁻¹ + Mᵀ Σn⁻¹ M)⁻¹ Mᵀ Σn⁻¹ (y - M x̄)`` is solved as
+``x̂ = x̄ + S z`` with ``(1 + S MᵀWM S) z = S MᵀW (y - M x̄)``, ``S = Σx^{1/2}``, ``W = Σn⁻¹``, so that
+sites that are certain (of zero variance) need no care. M is applied pixel by pixel; MᵀWM is never
+built: MᵀM with weights taken from pixels to sites is close enough to it to be the preconditioner
+of a few conjugate gradient steps, and is the same for every image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from napari_coldatoms.lattice.optics import Optics
+
+FloatArray = NDArray[np.float64]
+
+_INNER_TOLERANCE = 0.1
+_MOST_INNER = 200
+
+
+def estimate_brightness(
+    optics: Optics,
+    signal: FloatArray,
+    weights: FloatArray,
+    mean: FloatArray,
+    variance: FloatArray,
+    *,
+    start: FloatArray | None = None,
+    steps: int = 3,
+    scale: FloatArray | None = None,
+) -> FloatArray:
+    """Return the optimal linear estimate of the brightnesses.
+
+    Parameters
+    ----------
+    optics : Optics
+        The operator M.
+    signal : (y, x) array
+        Image minus background, in counts; finite also where the weight is 0.
+    weights : (y, x) array
+        Inverse variance of each pixel's noise, 0 where the pixel is bad.
+    mean, variance : (n,) arrays
+        Prior mean x̄ and variance, the diagonal of Σx.
+    start : (n,) array, optional
+        Where to begin; default at the prior mean.
+    steps : int
+        Conjugate gradient steps with the exact operator. Each takes the error down by about a
+        factor of ten.
+    scale : (n,) array, optional
+        `site_scale` of the weights, where it is at hand.
+
+    Returns
+    -------
+    (n,) array
+        Brightnesses in counts.
+    """
+    root = np.sqrt(variance)
+    z = np.zeros(len(optics))
+    if start is not None:
+        np.divide(start - mean, root, out=z, where=root > 0)
+    scale = root * (site_scale(optics, weights) if scale is None else scale)
+    light = optics.image(mean + root * z)
+    residual = root * optics.collect(weights * (signal - light)) - z
+    direction, image, norm = z, z, 1.0
+    for step in range(steps):
+        new = precondition(optics, scale, residual)
+        if step:
+            new -= (new @ image) / norm * direction
+        direction = new
+        if step == steps - 1:
+            # the last step's length is 1 but for a few per cent of what is left
+            return np.asarray(mean + root * (z + direction))
+        image = direction + root * optics.collect(weights * optics.image(root * direction))
+        norm = float(direction @ image)
+        if not norm > 0:
+            break
+        length = float(direction @ residual) / norm
+        z = z + length * direction
+        residual = residual - length * image
+    return np.asarray(mean + root * z)
+
+
+def site_scale(optics: Optics, weights: FloatArray) -> FloatArray:
+    """Return c with ``MᵀWM ≈ c_i (MᵀM)_ij c_j``."""
+    return optics.relative * np.sqrt(optics.site_weights(weights))
+
+
+def precondition(
+    optics: Optics,
+    scale: FloatArray,
+    right: FloatArray,
+    *,
+    start: FloatArray | None = None,
+    shift: float = 1.0,
+    tolerance: float = _INNER_TOLERANCE,
+) -> FloatArray:
+    """Solve ``(shift + scale_i (MᵀM)_ij scale_j) z = right``."""
+    z = np.zeros(len(optics)) if start is None else start.copy()
+    _conjugate_gradients(
+        optics.ends,
+        optics.sites,
+        optics.overlap,
+        scale,
+        optics.strength,
+        shift,
+        right,
+        z,
+        tolerance,
+        _MOST_INNER,
+    )
+    return z
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _multiply(
+    ends: Any, sites: Any, overlap: Any, scale: Any, shift: float, x: Any, t: Any, out: Any
+) -> None:
+    for i in range(x.size):
+        t[i] = scale[i] * x[i]
+    for i in range(x.size):
+        if scale[i] == 0.0:
+            out[i] = shift * x[i]
+            continue
+        total = 0.0
+        for k in range(ends[i], ends[i + 1]):
+            total += overlap[k] * t[sites[k]]
+        out[i] = shift * x[i] + scale[i] * total
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _conjugate_gradients(
+    ends: Any,
+    sites: Any,
+    overlap: Any,
+    scale: Any,
+    strength: Any,
+    shift: float,
+    right: Any,
+    x: Any,
+    tolerance: float,
+    most: int,
+) -> int:
+    """Jacobi-preconditioned conjugate gradients; x is start and result. Returns the steps."""
+    n = x.size
+    r, p, q, t = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    jacobi = np.empty(n)
+    _multiply(ends, sites, overlap, scale, shift, x, t, q)
+    rz = 0.0
+    goal = 0.0
+    for i in range(n):
+        jacobi[i] = 1.0 / (shift + scale[i] * scale[i] * strength[i])
+        r[i] = right[i] - q[i]
+        p[i] = jacobi[i] * r[i]
+        rz += r[i] * p[i]
+        goal += right[i] * right[i] * jacobi[i]
+    goal *= tolerance * tolerance
+    step = 0
+    while step < most and rz > goal:
+        step += 1
+        _multiply(ends, sites, overlap, scale, shift, p, t, q)
+        pq = 0.0
+        for i in range(n):
+            pq += p[i] * q[i]
+        length = rz / pq
+        new = 0.0
+        for i in range(n):
+            x[i] += length * p[i]
+            r[i] -= length * q[i]
+            new += r[i] * r[i] * jacobi[i]
+        turn = new / rz
+        rz = new
+        for i in range(n):
+            p[i] = jacobi[i] * r[i] + turn * p[i]
+    return step

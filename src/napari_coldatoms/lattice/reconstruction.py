@@ -1,0 +1,77 @@
+"""The result of a reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_coldatoms.lattice.parameters import ImagingParameters
+from napari_coldatoms.statistics.mixture import Mixture
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """Every site judged.
+
+    Arrays over sites are in the order of ``lattice.positions``.
+
+    Attributes
+    ----------
+    brightness : (n,) array
+        Light of each site, in counts; relative to the site's own where a brightness map was given.
+        NaN where the site is outside the frame.
+    occupied : (n,) bool array
+        Whether the site holds an atom: the probability is above 1/2.
+    probability : (n,) array
+        Probability that the site is occupied; NaN where nothing is known, outside the frame or in
+        an image without contrast.
+    threshold : float
+        Brightness that divides empty from occupied sites, in counts.
+    mixture : Mixture
+        The two modes of the brightness.
+    predicted_error_rate : float
+        Expected share of wrong decisions, the mean of min(P, 1 - P).
+    snr_db : float
+        Signal-to-noise ratio for the imaging parameters found (Eq. 12), in dB.
+    background : (y, x) array
+        Background, in counts per pixel.
+    parameters : ImagingParameters
+        As given, or as found in the image.
+    valid : (n,) bool array
+        Sites that the frame shows.
+    bad_pixels : (y, x) bool array
+        Pixels that were left out.
+    has_contrast : bool
+        Whether two modes can be told apart.
+    remarks : tuple of str
+        What the user should know.
+    method : str
+        The estimator.
+    """
+
+    brightness: FloatArray
+    occupied: BoolArray
+    probability: FloatArray
+    threshold: float
+    mixture: Mixture
+    predicted_error_rate: float
+    snr_db: float
+    background: FloatArray
+    parameters: ImagingParameters
+    valid: BoolArray
+    bad_pixels: BoolArray
+    has_contrast: bool
+    remarks: tuple[str, ...]
+    method: str
+
+    def __repr__(self) -> str:
+        text = (
+            f"Reconstruction({int(self.occupied.sum())} of {int(self.valid.sum())} sites occupied, "
+            f"expected errors {100 * self.predicted_error_rate:.2g} %, SNR {self.snr_db:.1f} dB"
+        )
+        return f"{text}; {'; '.join(self.remarks)})" if self.remarks else f"{text})"

@@ -1,0 +1,84 @@
+"""One image on its way through the estimators: light above the background, and how noisy it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_coldatoms.lattice.optics import Optics
+from napari_coldatoms.lattice.parameters import ImagingParameters
+
+FloatArray = NDArray[np.float64]
+
+_LEAST_VARIANCE = 0.02  # of the mean variance: dark pixels are not infinitely certain
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """An image, its background and its camera.
+
+    Attributes
+    ----------
+    optics : Optics
+        The n sites in this frame.
+    image : (y, x) array
+        Counts; finite also at bad pixels.
+    good : (y, x) array
+        1 where the pixel counts, 0 where it is bad.
+    background : (y, x) array
+        In counts.
+    read_noise : float
+        Standard deviation, in counts.
+    excess_noise : float
+        Factor on the variance of the shot noise.
+    valid : (n,) bool array
+        The sites that the frame shows.
+    """
+
+    optics: Optics
+    image: FloatArray
+    good: FloatArray
+    background: FloatArray
+    read_noise: float
+    excess_noise: float
+    valid: NDArray[np.bool_]
+
+    @property
+    def signal(self) -> FloatArray:
+        """Image minus background, in counts."""
+        return self.image - self.background
+
+    def with_background(self, background: FloatArray) -> Shot:
+        """Return the same shot above another background."""
+        return replace(self, background=background)
+
+    def weights(self, brightness: FloatArray) -> FloatArray:
+        """Return the inverse variance of each pixel's noise, given mean brightnesses (Eq. 37).
+
+        With excess noise F it is ``1 / (F (M x̄ + k) + σr²)``; 0 at bad pixels.
+        """
+        light = self.optics.image(brightness) + self.background
+        variance = self.excess_noise * np.maximum(light, 0.0) + self.read_noise**2
+        least = _LEAST_VARIANCE * max(float(variance.mean()), 1e-12)
+        return np.asarray(self.good / np.maximum(variance, least))
+
+    def noise_variance(self) -> float:
+        """Return the mean variance of a pixel's noise, taken from the image itself."""
+        count = max(float(self.good.sum()), 1.0)
+        mean = float((self.good * self.image).sum()) / count
+        return max(self.excess_noise * mean, 0.0) + self.read_noise**2
+
+    def expected_noise(self, parameters: ImagingParameters) -> float:
+        """Return the mean variance of a pixel's noise for known parameters (Eq. 16)."""
+        light = parameters.occupancy * parameters.brightness * len(self.optics) / self.good.size
+        shot = self.excess_noise * max(light + float(self.background.mean()), 0.0)
+        return shot + self.read_noise**2
+
+    def mean_brightness(self) -> float:
+        """Return the mean light of a site: all light over all sites (Eq. 33)."""
+        share = float((self.good * self.optics.image(np.ones(len(self.optics)))).sum())
+        if not share > 0:
+            raise ValueError("expected sites with light on good pixels, found none")
+        return float((self.good * self.signal).sum()) / share
