@@ -6,11 +6,16 @@ is what the image shows beside the light of the sites, smoothed.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from napari_coldatoms.lattice.psf import PSF
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -122,10 +127,8 @@ def smooth_map(residual: FloatArray, good: FloatArray, spacing: float) -> FloatA
     total = gaussian_filter(_blocks(residual * good), sd, mode="nearest")
     count = gaussian_filter(_blocks(good), sd, mode="nearest")
     coarse = total / np.maximum(count, 1e-9)
-    rows, columns = residual.shape
-    return np.asarray(
-        _between(rows, coarse.shape[0]) @ coarse @ _between(columns, coarse.shape[1]).T
-    )
+    rows, columns = (_between(n, m) for n, m in zip(residual.shape, coarse.shape, strict=True))
+    return np.asarray((columns @ (rows @ coarse).T).T)
 
 
 def _blocks(image: FloatArray) -> FloatArray:
@@ -136,13 +139,14 @@ def _blocks(image: FloatArray) -> FloatArray:
     return np.asarray(sums / np.outer(*sizes))
 
 
-def _between(pixels: int, blocks: int) -> FloatArray:
+def _between(pixels: int, blocks: int) -> csr_array:
     """Return the matrix of linear interpolation from blocks to pixels."""
+    from scipy.sparse import csr_array
+
     place = np.clip((np.arange(pixels) - (_BLOCK - 1) / 2) / _BLOCK, 0, blocks - 1)
     low = np.minimum(place.astype(int), max(blocks - 2, 0))
     part = place - low
-    matrix = np.zeros((pixels, blocks))
-    matrix[np.arange(pixels), low] = 1 - part
-    if blocks > 1:
-        matrix[np.arange(pixels), low + 1] += part
-    return matrix
+    high = np.minimum(low + 1, blocks - 1)
+    values = np.concatenate([1 - part, part])
+    pixel = np.tile(np.arange(pixels), 2)
+    return csr_array((values, (pixel, np.concatenate([low, high]))), shape=(pixels, blocks))

@@ -1,7 +1,8 @@
 """The estimators: from an image above its background to brightness and occupation of every site.
 
-One function per method, all with one signature: ``(shot, known) -> Estimate``. Where no imaging
-parameters are known, each finds what it needs in the image itself.
+One function per method, all with one signature: ``(shot, known, step) -> Estimate``. Where no
+imaging parameters are known, each finds what it needs in the image itself. All begin with the
+global estimate; where the caller has it already, it is passed on as `step`.
 """
 
 from __future__ import annotations
@@ -80,13 +81,15 @@ class GlobalStep:
     has_contrast: bool
 
 
-def estimate_global(shot: Shot, known: Known | None = None) -> Estimate:
+def estimate_global(
+    shot: Shot, known: Known | None = None, step: GlobalStep | None = None
+) -> Estimate:
     """Estimate with the same prior for all sites and the same noise for all pixels.
 
     Eqs. 32-36. Only the ratio λ = σn²/σx² matters; without parameters it maximises the contrast of
     the estimated brightnesses. The probability is the mixture's.
     """
-    step = global_step(shot, known)
+    step = step or global_step(shot, known)
     return _as_it_is(step, site_prior(step, shot, known))
 
 
@@ -96,14 +99,16 @@ def _as_it_is(step: GlobalStep, prior: SitePrior) -> Estimate:
     return Estimate(step.brightness, probability, threshold, step.mixture, prior, step.has_contrast)
 
 
-def estimate_local(shot: Shot, known: Known | None = None) -> Estimate:
+def estimate_local(
+    shot: Shot, known: Known | None = None, step: GlobalStep | None = None
+) -> Estimate:
     """Estimate with what the global estimate says about each site as its prior.
 
     Eqs. 37-42: the mean and the variance of each site's brightness and the noise of each pixel
     follow from the probability that the site is occupied. This is done twice: the second time with
     the probabilities of the first local estimate, which halves the errors. The threshold is µ/2.
     """
-    step = global_step(shot, known)
+    step = step or global_step(shot, known)
     prior = site_prior(step, shot, known)
     if not step.has_contrast:
         return _as_it_is(step, prior)
@@ -118,7 +123,9 @@ def estimate_local(shot: Shot, known: Known | None = None) -> Estimate:
     )
 
 
-def estimate_alternating(shot: Shot, known: Known | None = None) -> Estimate:
+def estimate_alternating(
+    shot: Shot, known: Known | None = None, step: GlobalStep | None = None
+) -> Estimate:
     """Alternate between the linear estimate and the exact posteriors of small clusters.
 
     Starts from the local estimate. In each turn the probabilities of the last one give the prior of
@@ -128,7 +135,7 @@ def estimate_alternating(shot: Shot, known: Known | None = None) -> Estimate:
     The brightness is each site's own light: what is left where that of its neighbours is taken
     away, without a prior of its own.
     """
-    step = global_step(shot, known)
+    step = step or global_step(shot, known)
     prior = site_prior(step, shot, known)
     if not step.has_contrast:
         return _as_it_is(step, prior)
@@ -139,9 +146,24 @@ def estimate_alternating(shot: Shot, known: Known | None = None) -> Estimate:
 
 
 def global_step(
-    shot: Shot, known: Known | None = None, *, start: float | None = None
+    shot: Shot,
+    known: Known | None = None,
+    *,
+    like: GlobalStep | None = None,
+    tune: bool = True,
 ) -> GlobalStep:
-    """Return the global estimate; `start` is where the search for λ begins.
+    """Return the global estimate.
+
+    Parameters
+    ----------
+    shot : Shot
+        The image.
+    known : Known, optional
+        What is known before the image.
+    like : GlobalStep, optional
+        That of the same image with another background, where the search for λ begins.
+    tune : bool
+        Whether to search for λ at all, or keep that of `like`.
 
     Raises
     ------
@@ -168,8 +190,14 @@ def global_step(
     mean = np.full(len(optics), level)
     scale = site_scale(optics, shot.good)
     right = optics.collect(shot.good * (shot.signal - optics.image(mean)))
-    begin = start or shot.noise_variance() / max(level**2, 1e-12)
-    regularisation, brightness = _most_contrast(shot, scale, right, begin)
+    if like is None:
+        begin, first = shot.noise_variance() / max(level**2, 1e-12), np.zeros(len(optics))
+    else:
+        begin, first = like.regularisation, like.brightness - mean
+    if tune or like is None:
+        regularisation, brightness = _most_contrast(shot, scale, right, begin, first)
+    else:
+        regularisation, brightness = begin, first
     brightness = estimate_brightness(
         optics,
         shot.signal,
@@ -177,7 +205,7 @@ def global_step(
         mean,
         np.full(len(optics), 1 / regularisation),
         start=mean + brightness,
-        steps=1,
+        steps=1 if tune else 2,
         scale=scale,
     )
     values = brightness[shot.valid]
@@ -210,11 +238,11 @@ def site_prior(step: GlobalStep, shot: Shot, known: Known | None = None) -> Site
 
 
 def _most_contrast(
-    shot: Shot, scale: FloatArray, right: FloatArray, begin: float
+    shot: Shot, scale: FloatArray, right: FloatArray, begin: float, first: FloatArray
 ) -> tuple[float, FloatArray]:
     """Return λ of the most contrast (Eqs. 34-36) and the estimate there, less its mean."""
     tried: dict[int, float] = {}
-    estimate = {0: np.zeros_like(right)}
+    estimate = {0: first}
     mixture: Mixture | None = None
 
     def contrast(k: int) -> float:

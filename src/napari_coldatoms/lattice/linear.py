@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float64]
 
 _INNER_TOLERANCE = 0.1
 _MOST_INNER = 200
+_BLOCK = 1024  # sites
 
 
 def estimate_brightness(
@@ -105,6 +106,8 @@ def precondition(
         optics.ends,
         optics.sites,
         optics.overlap,
+        optics.offsets,
+        optics.bands,
         scale,
         optics.strength,
         shift,
@@ -118,18 +121,41 @@ def precondition(
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _multiply(
-    ends: Any, sites: Any, overlap: Any, scale: Any, shift: float, x: Any, t: Any, out: Any
+    ends: Any,
+    sites: Any,
+    overlap: Any,
+    offsets: Any,
+    bands: Any,
+    scale: Any,
+    shift: float,
+    x: Any,
+    t: Any,
+    out: Any,
 ) -> None:
-    for i in range(x.size):
+    """Fill in ``(shift + scale_i (MᵀM)_ij scale_j) x``; t is scratch."""
+    count = x.size
+    for i in range(count):
         t[i] = scale[i] * x[i]
-    for i in range(x.size):
-        if scale[i] == 0.0:
-            out[i] = shift * x[i]
-            continue
-        total = 0.0
-        for k in range(ends[i], ends[i + 1]):
-            total += overlap[k] * t[sites[k]]
-        out[i] = shift * x[i] + scale[i] * total
+    if offsets.size:
+        # block by block, so that the sums stay in the cache while the diagonals pass by
+        for start in range(0, count, _BLOCK):
+            stop = min(start + _BLOCK, count)
+            out[start:stop] = 0.0
+            for d in range(offsets.size):
+                low, high = max(start, -offsets[d]), min(stop, count - offsets[d])
+                if high > low:
+                    total, band = out[low:high], bands[d, low:high]
+                    other = t[low + offsets[d] : high + offsets[d]]
+                    for i in range(total.size):
+                        total[i] += band[i] * other[i]
+    else:
+        for i in range(count):
+            out[i] = 0.0
+            if scale[i] != 0.0:
+                for k in range(ends[i], ends[i + 1]):
+                    out[i] += overlap[k] * t[sites[k]]
+    for i in range(count):
+        out[i] = shift * x[i] + scale[i] * out[i]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -137,6 +163,8 @@ def _conjugate_gradients(
     ends: Any,
     sites: Any,
     overlap: Any,
+    offsets: Any,
+    bands: Any,
     scale: Any,
     strength: Any,
     shift: float,
@@ -149,7 +177,7 @@ def _conjugate_gradients(
     n = x.size
     r, p, q, t = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     jacobi = np.empty(n)
-    _multiply(ends, sites, overlap, scale, shift, x, t, q)
+    _multiply(ends, sites, overlap, offsets, bands, scale, shift, x, t, q)
     rz = 0.0
     goal = 0.0
     for i in range(n):
@@ -162,7 +190,7 @@ def _conjugate_gradients(
     step = 0
     while step < most and rz > goal:
         step += 1
-        _multiply(ends, sites, overlap, scale, shift, p, t, q)
+        _multiply(ends, sites, overlap, offsets, bands, scale, shift, p, t, q)
         pq = 0.0
         for i in range(n):
             pq += p[i] * q[i]

@@ -39,14 +39,14 @@ from napari_coldatoms.lattice.snr import Method, SignalToNoise
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_ESTIMATORS: dict[str, Callable[[Shot, Known | None], Estimate]] = {
+_ESTIMATORS: dict[str, Callable[[Shot, Known | None, GlobalStep | None], Estimate]] = {
     "alternating": estimate_alternating,
     "local": estimate_local,
     "global": estimate_global,
 }
 _LEAST_LIGHT = 0.05  # of a site's light in the frame, squared and summed, for it to count
 _BACKGROUND_ROUNDS = 4
-_BACKGROUND_SETTLED = 0.003  # change of the background on a site's area, in brightnesses
+_BACKGROUND_SETTLED = 0.01  # change of the background on a site's area, in brightnesses
 
 
 def reconstruct(
@@ -203,19 +203,20 @@ class Reconstructor:
         pixels = self._pixels(image)
         bad = self._bad_pixels(pixels, bad_pixels, read_noise, excess_noise)
         shot = self._shot(pixels, bad, read_noise, excess_noise)
-        find_background = isinstance(background, str) and parameters is None
         shot = shot.with_background(self._background(shot, background, parameters))
-        if find_background or (isinstance(bad_pixels, str) and parameters is None):
-            shot = self._refine(
-                shot, find_background=find_background, find_bad=isinstance(bad_pixels, str)
-            )
-        known = None
+        step = known = None
         if parameters is not None:
             known = Known(parameters, self._signal_to_noise.mixture(parameters))
+        else:
+            shot, step = self._refine(
+                shot,
+                find_background=isinstance(background, str),
+                find_bad=isinstance(bad_pixels, str),
+            )
         if method == "deconvolution":
             estimate = self._deconvolve(shot, known)
         else:
-            estimate = _ESTIMATORS[method](shot, known)
+            estimate = _ESTIMATORS[method](shot, known, step)
         return self._result(shot, estimate, parameters, method)
 
     def _pixels(self, image: ArrayLike) -> FloatArray:
@@ -310,34 +311,38 @@ class Reconstructor:
             return float(np.median(shot.image[dark]))
         return dark_level(shot.image[shot.good > 0])
 
-    def _refine(self, shot: Shot, *, find_background: bool, find_bad: bool) -> Shot:
-        """Find the background map, and pixels that the global estimate cannot explain."""
-        start = None
-        area = min(self.lattice.site_area, float(np.prod(self.image_shape)))
+    def _refine(
+        self, shot: Shot, *, find_background: bool, find_bad: bool
+    ) -> tuple[Shot, GlobalStep]:
+        """Find the background map, and pixels that the global estimate cannot explain.
+
+        Returns the shot with these and its global estimate.
+        """
+        step = global_step(shot)
+        if find_bad:
+            weights = shot.weights(np.maximum(step.brightness, 0.0))
+            residual = shot.signal - self.optics.image(step.brightness)
+            outlying = find_outliers(residual, weights)
+            if outlying.any():
+                bad, background = (shot.good == 0) | outlying, shot.background
+                shot = self._shot(shot.image, bad, shot.read_noise, shot.excess_noise)
+                shot = shot.with_background(background)
+                step = global_step(shot, like=step, tune=False)
+        if not find_background:
+            return shot, step
+        area = min(self.lattice.site_area, float(shot.image.size))
+        changed = False
         for _ in range(_BACKGROUND_ROUNDS):
-            step = global_step(shot, start=start)
-            start = step.regularisation
-            light = self.optics.image(step.brightness)
-            if find_bad:
-                weights = shot.weights(np.maximum(step.brightness, 0.0))
-                outlying = find_outliers(shot.signal - light, weights)
-                find_bad = False
-                if outlying.any():
-                    bad = (shot.good == 0) | outlying
-                    background = shot.background
-                    shot = self._shot(shot.image, bad, shot.read_noise, shot.excess_noise)
-                    shot = shot.with_background(background)
-            if not find_background:
-                break
-            probability = step.mixture.probability(step.brightness)
             if not step.has_contrast:
                 break
-            change = _background_change(shot, probability)
-            shot = shot.with_background(shot.background + change)
-            brightness = site_prior(step, shot).brightness
-            if np.abs(change).max() * area < _BACKGROUND_SETTLED * brightness:
+            change = _background_change(shot, step.mixture.probability(step.brightness))
+            distance = float(step.mixture.means[1] - step.mixture.means[0])
+            if np.abs(change).max() * area < _BACKGROUND_SETTLED * distance:
                 break
-        return shot
+            changed = True
+            shot = shot.with_background(shot.background + change)
+            step = global_step(shot, like=step, tune=False)
+        return shot, global_step(shot, like=step) if changed else step
 
     def _deconvolve(self, shot: Shot, known: Known | None) -> Estimate:
         found = self._deconvolver.estimate(shot.signal, bad=shot.good == 0)
