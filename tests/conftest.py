@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-CLOUDS = Path(__file__).parents[1] / "src" / "napari_coldatoms" / "clouds"
+PACKAGE = Path(__file__).parents[1] / "src" / "napari_coldatoms"
+COMPILED = ("clouds", "lattice", "statistics")
 
 
 def pytest_configure() -> None:
@@ -16,10 +17,11 @@ def pytest_configure() -> None:
     numba looks at a function's own file alone: after a change in a kernel of another file that it
     calls, the stale machine code would be run.
     """
-    newest = max(source.stat().st_mtime for source in CLOUDS.glob("*.py"))
-    for compiled in CLOUDS.glob("__pycache__/*.nb[ic]"):
-        if compiled.stat().st_mtime < newest:
-            compiled.unlink(missing_ok=True)
+    for room in (PACKAGE / name for name in COMPILED):
+        newest = max(source.stat().st_mtime for source in room.glob("*.py"))
+        for compiled in room.glob("__pycache__/*.nb[ic]"):
+            if compiled.stat().st_mtime < newest:
+                compiled.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_coldatoms import analyses, backend, clouds, images, readers, samples
+    from napari_coldatoms import (
+        analyses,
+        backend,
+        clouds,
+        images,
+        lattice,
+        readers,
+        samples,
+        statistics,
+    )
     from napari_coldatoms.images.absorption import optical_depth
     from napari_coldatoms.readers import ReadError, read
 
@@ -21,7 +30,16 @@ _PUBLIC = {
     "optical_depth": "images.absorption",
     "read": "readers",
 }
-_ROOMS = ("analyses", "backend", "clouds", "images", "readers", "samples")
+_ROOMS = (
+    "analyses",
+    "backend",
+    "clouds",
+    "images",
+    "lattice",
+    "readers",
+    "samples",
+    "statistics",
+)
 
 __all__ = [
     "ReadError",
@@ -30,10 +48,12 @@ __all__ = [
     "backend",
     "clouds",
     "images",
+    "lattice",
     "optical_depth",
     "read",
     "readers",
     "samples",
+    "statistics",
 ]
 
 

@@ -73,12 +73,16 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class GlobalStep:
-    """The global estimate, its mixture, and the regularisation λ that it was made with."""
+    """The global estimate, its mixture, and the regularisation λ that it was made with.
+
+    `local` holds brightness and probability of the local estimate, where that has been made, too.
+    """
 
     brightness: FloatArray
     mixture: Mixture
     regularisation: float
     has_contrast: bool
+    local: tuple[FloatArray, FloatArray] | None = None
 
 
 def estimate_global(
@@ -112,15 +116,9 @@ def estimate_local(
     prior = site_prior(step, shot, known)
     if not step.has_contrast:
         return _as_it_is(step, prior)
-    brightness, probability = _local(shot, step, prior)
-    return Estimate(
-        brightness,
-        probability,
-        0.5 * prior.brightness,
-        _mixture_of(brightness, shot.valid, step.mixture),
-        prior,
-        True,
-    )
+    brightness, probability = local_step(shot, step, prior)
+    mixture = _mixture_of(brightness, shot.valid, step.mixture)
+    return Estimate(brightness, probability, 0.5 * prior.brightness, mixture, prior, True)
 
 
 def estimate_alternating(
@@ -139,8 +137,8 @@ def estimate_alternating(
     prior = site_prior(step, shot, known)
     if not step.has_contrast:
         return _as_it_is(step, prior)
-    brightness, probability = _local(shot, step, prior)
-    probability, own = _weigh_clusters(shot, prior, probability, brightness)
+    brightness, probability = local_step(shot, step, prior)
+    probability, own = _weigh_clusters(shot, prior, brightness, probability)
     mixture = _mixture_of(own, shot.valid, step.mixture)
     return Estimate(own, probability, 0.5 * prior.brightness, mixture, prior, True)
 
@@ -292,8 +290,10 @@ def _mixture_of(brightness: FloatArray, valid: BoolArray, otherwise: Mixture) ->
     return fit_mixture(values, start=otherwise)
 
 
-def _local(shot: Shot, step: GlobalStep, prior: SitePrior) -> tuple[FloatArray, FloatArray]:
+def local_step(shot: Shot, step: GlobalStep, prior: SitePrior) -> tuple[FloatArray, FloatArray]:
     """Return brightness and probability of the local estimate."""
+    if step.local is not None:
+        return step.local
     brightness = step.brightness
     probability = step.mixture.probability(brightness)
     for _ in range(_LOCAL_PASSES):
@@ -344,7 +344,7 @@ def _tail_probability(brightness: FloatArray, mean: float, valid: BoolArray) -> 
 
 
 def _weigh_clusters(
-    shot: Shot, prior: SitePrior, probability: FloatArray, brightness: FloatArray
+    shot: Shot, prior: SitePrior, brightness: FloatArray, probability: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Alternate between estimate and exact cluster posteriors until no site changes its mind.
 

@@ -56,6 +56,10 @@ class PSF(Protocol):
         """
         ...
 
+    def scaled(self, factor: float) -> PSF:
+        """Return the same PSF, wider by a factor."""
+        ...
+
 
 @dataclass(frozen=True, init=False)
 class GaussianPSF:
@@ -98,6 +102,10 @@ class GaussianPSF:
         light: FloatArray = along_y[:, :, None] * along_x[:, None, :]
         return light
 
+    def scaled(self, factor: float) -> GaussianPSF:
+        """Return the same PSF, wider by a factor."""
+        return GaussianPSF(self.hwhm * factor, self.cutoff * factor)
+
 
 @dataclass(frozen=True, init=False)
 class AiryPSF:
@@ -134,6 +142,10 @@ class AiryPSF:
     def integrate(self, offsets: ArrayLike, half: int) -> FloatArray:
         """Return the light in each pixel of patches around the sites, see `PSF.integrate`."""
         return _airy_surface(self.radius, half + 1).in_pixels(offsets, half)
+
+    def scaled(self, factor: float) -> AiryPSF:
+        """Return the same PSF, wider by a factor."""
+        return AiryPSF(self.radius * factor, self.cutoff * factor)
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -210,6 +222,15 @@ class SampledPSF:
         if self.pixel_integrated:
             return self._surface.at_pixels(offsets, half)
         return self._surface.in_pixels(offsets, half)
+
+    def scaled(self, factor: float) -> SampledPSF:
+        """Return the same PSF, wider by a factor."""
+        return SampledPSF(
+            self.array,
+            self.oversampling / factor,
+            self.cutoff * factor,
+            pixel_integrated=self.pixel_integrated,
+        )
 
 
 @lru_cache(maxsize=8)

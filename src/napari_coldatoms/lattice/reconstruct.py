@@ -26,10 +26,12 @@ from napari_coldatoms.lattice.estimators import (
     estimate_global,
     estimate_local,
     global_step,
+    local_step,
     site_prior,
 )
 from napari_coldatoms.lattice.geometry import Lattice
-from napari_coldatoms.lattice.optics import make_optics
+from napari_coldatoms.lattice.misfit import Misfit, find_misfit, fit_light
+from napari_coldatoms.lattice.optics import Optics, make_optics
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.psf import PSF
 from napari_coldatoms.lattice.reconstruction import Reconstruction
@@ -45,8 +47,9 @@ _ESTIMATORS: dict[str, Callable[[Shot, Known | None, GlobalStep | None], Estimat
     "global": estimate_global,
 }
 _LEAST_LIGHT = 0.05  # of a site's light in the frame, squared and summed, for it to count
-_BACKGROUND_ROUNDS = 4
-_BACKGROUND_SETTLED = 0.01  # change of the background on a site's area, in brightnesses
+_ROUNDS = 4
+_SETTLED = 0.01  # change of the signal on a site's area, in brightnesses
+_MOST_ADJUSTMENTS = 4
 
 
 def reconstruct(
@@ -60,6 +63,7 @@ def reconstruct(
     excess_noise: float = 1.0,
     parameters: ImagingParameters | None = None,
     bad_pixels: Literal["auto"] | ArrayLike | None = "auto",
+    misfit: Literal["auto"] | None = "auto",
 ) -> Reconstruction:
     """Judge every site of a lattice in one image.
 
@@ -73,7 +77,7 @@ def reconstruct(
         The n sites.
     psf : PSF
         Point spread function.
-    method, background, read_noise, excess_noise, parameters, bad_pixels
+    method, background, read_noise, excess_noise, parameters, bad_pixels, misfit
         See `Reconstructor.reconstruct`.
 
     Returns
@@ -96,6 +100,7 @@ def reconstruct(
         excess_noise=excess_noise,
         parameters=parameters,
         bad_pixels=bad_pixels,
+        misfit=misfit,
     )
 
 
@@ -133,6 +138,8 @@ class Reconstructor:
         if relative_brightness is not None:
             self.optics = self.optics.with_relative_brightness(relative_brightness)
         self.image_shape = self.optics.image_shape
+        self._adjustments: dict[Misfit, Optics] = {}
+        self._ratios: dict[float, SignalToNoise] = {}
         strength = self.optics.strength
         self._inside = lattice.inside(self.image_shape)
         self._inside &= strength > _LEAST_LIGHT * strength.max()
@@ -146,9 +153,13 @@ class Reconstructor:
     def _deconvolver(self) -> Deconvolver:
         return Deconvolver(self.lattice, self.psf, self.image_shape)
 
-    @cached_property
-    def _signal_to_noise(self) -> SignalToNoise:
-        return SignalToNoise(self.lattice, self.psf)
+    def _signal_to_noise(self, width: float = 1.0) -> SignalToNoise:
+        """Return the signal-to-noise ratio for a PSF wider by a factor; keeps the last ones."""
+        if width not in self._ratios:
+            while len(self._ratios) >= _MOST_ADJUSTMENTS:
+                self._ratios.pop(next(iter(self._ratios)))
+            self._ratios[width] = SignalToNoise(self.lattice, self.psf.scaled(width))
+        return self._ratios[width]
 
     def reconstruct(
         self,
@@ -160,6 +171,7 @@ class Reconstructor:
         excess_noise: float = 1.0,
         parameters: ImagingParameters | None = None,
         bad_pixels: Literal["auto"] | ArrayLike | None = "auto",
+        misfit: Literal["auto"] | None = "auto",
     ) -> Reconstruction:
         """Judge every site in one image.
 
@@ -181,6 +193,9 @@ class Reconstructor:
             excess noise replace the arguments. By default all is found in the image.
         bad_pixels : "auto", None or (y, x) bool array
             Pixels to leave out. "auto" finds hot and dead pixels and cosmic hits.
+        misfit : "auto" or None
+            "auto" adjusts the lattice's place, by a fraction of a site, and the PSF's width to the
+            image, for "alternating" and "local" where no imaging parameters are given.
 
         Returns
         -------
@@ -198,6 +213,8 @@ class Reconstructor:
             raise ValueError(f"expected one of the methods {get_args(Method)}, found {method!r}")
         if parameters is not None:
             read_noise, excess_noise = parameters.read_noise, parameters.excess_noise
+        if misfit not in ("auto", None):
+            raise ValueError(f"expected misfit 'auto' or None, found {misfit!r}")
         _check_at_least("read_noise", read_noise, 0.0)
         _check_at_least("excess_noise", excess_noise, 1.0)
         pixels = self._pixels(image)
@@ -205,19 +222,24 @@ class Reconstructor:
         shot = self._shot(pixels, bad, read_noise, excess_noise)
         shot = shot.with_background(self._background(shot, background, parameters))
         step = known = None
+        found = Misfit()
         if parameters is not None:
-            known = Known(parameters, self._signal_to_noise.mixture(parameters))
+            known = Known(parameters, self._signal_to_noise().mixture(parameters))
         else:
             shot, step = self._refine(
                 shot,
                 find_background=isinstance(background, str),
                 find_bad=isinstance(bad_pixels, str),
             )
+            if misfit is not None and method in ("local", "alternating"):
+                shot, step, found = self._fit(
+                    shot, step, find_background=isinstance(background, str)
+                )
         if method == "deconvolution":
             estimate = self._deconvolve(shot, known)
         else:
             estimate = _ESTIMATORS[method](shot, known, step)
-        return self._result(shot, estimate, parameters, method)
+        return self._result(shot, estimate, parameters, method, found)
 
     def _pixels(self, image: ArrayLike) -> FloatArray:
         pixels = np.array(image, dtype=np.float64)
@@ -328,21 +350,65 @@ class Reconstructor:
                 shot = self._shot(shot.image, bad, shot.read_noise, shot.excess_noise)
                 shot = shot.with_background(background)
                 step = global_step(shot, like=step, tune=False)
-        if not find_background:
-            return shot, step
+        return self._with_background_map(shot, step) if find_background else (shot, step)
+
+    def _with_background_map(self, shot: Shot, step: GlobalStep) -> tuple[Shot, GlobalStep]:
+        """Find the background map; return the shot with it and its global estimate."""
         area = min(self.lattice.site_area, float(shot.image.size))
         changed = False
-        for _ in range(_BACKGROUND_ROUNDS):
+        for _ in range(_ROUNDS):
             if not step.has_contrast:
                 break
             change = _background_change(shot, step.mixture.probability(step.brightness))
             distance = float(step.mixture.means[1] - step.mixture.means[0])
-            if np.abs(change).max() * area < _BACKGROUND_SETTLED * distance:
+            if np.abs(change).max() * area < _SETTLED * distance:
                 break
             changed = True
             shot = shot.with_background(shot.background + change)
             step = global_step(shot, like=step, tune=False)
         return shot, global_step(shot, like=step) if changed else step
+
+    def _fit(
+        self, shot: Shot, step: GlobalStep, *, find_background: bool
+    ) -> tuple[Shot, GlobalStep, Misfit]:
+        """Adjust lattice and PSF to the image, as long as that adds to its contrast.
+
+        Returns the shot with the optics adjusted, its global estimate that holds the local one,
+        and what was adjusted.
+        """
+        total = Misfit()
+        for turn in range(_ROUNDS):
+            if not step.has_contrast:
+                return shot, step, total
+            local = local_step(shot, step, site_prior(step, shot))
+            step = replace(step, local=local)
+            if turn == _ROUNDS - 1:
+                break
+            light = shot.optics.image(local[1])
+            hwhm = self.psf.hwhm * total.width
+            more = find_misfit(shot.signal, shot.good, light, hwhm)
+            if not more.is_there:
+                break
+            wanted = more.after(total)
+            other = replace(shot, optics=self._adjusted(wanted))
+            better = global_step(other, like=step)
+            if find_background:
+                other, better = self._with_background_map(other, better)
+            if better.mixture.contrast < step.mixture.contrast:
+                break
+            shot, step, total = other, better, wanted
+        return shot, step, total
+
+    def _adjusted(self, misfit: Misfit) -> Optics:
+        """Return the optics of the lattice and the PSF adjusted to a misfit; keeps a few."""
+        if misfit not in self._adjustments:
+            while len(self._adjustments) >= _MOST_ADJUSTMENTS:
+                self._adjustments.pop(next(iter(self._adjustments)))
+            lattice, psf = self.lattice.shift(misfit.offset), self.psf.scaled(misfit.width)
+            optics = make_optics(lattice, psf, self.image_shape)
+            relative = self.optics.relative
+            self._adjustments[misfit] = optics.with_relative_brightness(relative)
+        return self._adjustments[misfit]
 
     def _deconvolve(self, shot: Shot, known: Known | None) -> Estimate:
         found = self._deconvolver.estimate(shot.signal, bad=shot.good == 0)
@@ -359,7 +425,12 @@ class Reconstructor:
         )
 
     def _result(
-        self, shot: Shot, estimate: Estimate, parameters: ImagingParameters | None, method: str
+        self,
+        shot: Shot,
+        estimate: Estimate,
+        parameters: ImagingParameters | None,
+        method: str,
+        misfit: Misfit,
     ) -> Reconstruction:
         valid = shot.valid & np.isfinite(estimate.brightness)
         probability = np.where(valid & estimate.has_contrast, estimate.probability, np.nan)
@@ -383,7 +454,9 @@ class Reconstructor:
             predicted_error_rate=float(np.minimum(judged, 1 - judged).mean())
             if len(judged)
             else np.nan,
-            snr_db=self._signal_to_noise.decibel(found) if estimate.has_contrast else np.nan,
+            snr_db=self._signal_to_noise(misfit.width).decibel(found)
+            if estimate.has_contrast
+            else np.nan,
             background=background,
             parameters=found,
             valid=valid,
@@ -391,6 +464,8 @@ class Reconstructor:
             has_contrast=estimate.has_contrast,
             remarks=tuple(self._remarks(valid, estimate)),
             method=method,
+            offset=misfit.offset,
+            psf_width=misfit.width,
         )
 
     def _remarks(self, valid: BoolArray, estimate: Estimate) -> Iterator[str]:
@@ -410,13 +485,9 @@ class Reconstructor:
 def _background_change(shot: Shot, probability: FloatArray) -> FloatArray:
     """Return what the image shows beside sites of the mean brightness, smoothed."""
     light = shot.optics.image(probability)
-    signal, good = shot.signal, shot.good
-    count = good.sum()
-    centred = good * (light - (good * light).sum() / count)
-    power = float((centred * light).sum())
-    brightness = max(float((centred * signal).sum()) / power, 0.0) if power > 0 else 0.0
+    brightness, _ = fit_light(shot.signal, shot.good, light)
     spacing = (shot.image.size / len(probability)) ** 0.5
-    return smooth_map(signal - brightness * light, good, spacing)
+    return smooth_map(shot.signal - brightness * light, shot.good, spacing)
 
 
 def _check_at_least(name: str, value: float, least: float) -> None:

@@ -52,6 +52,11 @@ class Reconstruction:
         What the user should know.
     method : str
         The estimator.
+    offset : (float, float)
+        Place (y, x) of the sites relative to where the lattice has them, in px, as far as the
+        image shows that and it was taken into account.
+    psf_width : float
+        Width of the PSF over that of the given one, likewise.
     """
 
     brightness: FloatArray
@@ -68,6 +73,8 @@ class Reconstruction:
     has_contrast: bool
     remarks: tuple[str, ...]
     method: str
+    offset: tuple[float, float] = (0.0, 0.0)
+    psf_width: float = 1.0
 
     def __repr__(self) -> str:
         text = (
