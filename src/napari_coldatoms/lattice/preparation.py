@@ -1,0 +1,207 @@
+"""An image made ready for the estimators: bad pixels, background, adjustments to the image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_coldatoms.lattice.defects import (
+    dark_level,
+    fill_bad_pixels,
+    find_bad_pixels,
+    find_outliers,
+    smooth_map,
+)
+from napari_coldatoms.lattice.estimators import GlobalStep, global_step, local_step, site_prior
+from napari_coldatoms.lattice.misfit import Misfit, find_misfit, fit_light
+from napari_coldatoms.lattice.parameters import ImagingParameters
+from napari_coldatoms.lattice.setup import LEAST_LIGHT, Setup
+from napari_coldatoms.lattice.shot import Shot
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+BadPixels = Literal["auto"] | ArrayLike | None
+Background = Literal["auto"] | float | ArrayLike
+
+_ROUNDS = 4
+_SETTLED = 0.01  # change of the signal on a site's area, in brightnesses
+
+
+def make_shot(
+    setup: Setup,
+    image: ArrayLike,
+    *,
+    background: Background,
+    bad_pixels: BadPixels,
+    read_noise: float,
+    excess_noise: float,
+    parameters: ImagingParameters | None,
+) -> Shot:
+    """Return an image with its bad pixels and a first background; parameters as checked below.
+
+    Raises
+    ------
+    ValueError, TypeError
+        See `Reconstructor.reconstruct`.
+    """
+    if parameters is not None:
+        read_noise, excess_noise = parameters.read_noise, parameters.excess_noise
+    _check_at_least("read_noise", read_noise, 0.0)
+    _check_at_least("excess_noise", excess_noise, 1.0)
+    pixels = np.array(image, dtype=np.float64)
+    if pixels.shape != setup.image_shape:
+        raise ValueError(
+            f"expected an image of shape {setup.image_shape}, found shape {pixels.shape}"
+        )
+    bad = _bad_pixels(setup, pixels, bad_pixels, read_noise, excess_noise)
+    if bad.all():
+        raise ValueError("expected an image with good pixels, found none")
+    nothing = np.zeros(setup.image_shape)
+    shot = Shot(setup.optics, pixels, nothing, nothing, read_noise, excess_noise, setup.inside)
+    shot = _without(shot, bad)
+    return shot.with_background(_first_background(setup, shot, background, parameters))
+
+
+def refine(
+    setup: Setup, shot: Shot, *, find_background: bool, find_bad: bool
+) -> tuple[Shot, GlobalStep]:
+    """Find the background map, and pixels that the global estimate cannot explain.
+
+    Returns the shot with these and its global estimate.
+    """
+    step = global_step(shot)
+    if find_bad:
+        weights = shot.weights(np.maximum(step.brightness, 0.0))
+        outlying = find_outliers(shot.signal - shot.optics.image(step.brightness), weights)
+        if outlying.any():
+            shot = _without(shot, (shot.good == 0) | outlying)
+            step = global_step(shot, like=step, tune=False)
+    return _with_background_map(setup, shot, step) if find_background else (shot, step)
+
+
+def adjust(
+    setup: Setup, shot: Shot, step: GlobalStep, *, find_background: bool
+) -> tuple[Shot, GlobalStep, Misfit]:
+    """Adjust lattice and PSF to the image, as long as that adds to its contrast.
+
+    Returns the shot with the optics adjusted, its global estimate that holds the local one, and
+    what was adjusted.
+    """
+    total = Misfit()
+    for turn in range(_ROUNDS):
+        if not step.has_contrast:
+            break
+        local = local_step(shot, step, site_prior(step, shot))
+        step = replace(step, local=local)
+        light = shot.optics.image(local[1])
+        more = find_misfit(shot.signal, shot.good, light, setup.psf.hwhm * total.width)
+        if turn == _ROUNDS - 1 or not more.is_there:
+            break
+        wanted = more.after(total)
+        other = replace(shot, optics=setup.adjusted(wanted))
+        better = global_step(other, like=step)
+        if find_background:
+            other, better = _with_background_map(setup, other, better)
+        if better.mixture.contrast < step.mixture.contrast:
+            break
+        shot, step, total = other, better, wanted
+    return shot, step, total
+
+
+def _bad_pixels(
+    setup: Setup,
+    pixels: FloatArray,
+    bad_pixels: BadPixels,
+    read_noise: float,
+    excess_noise: float,
+) -> BoolArray:
+    unusable: BoolArray = ~np.isfinite(pixels)
+    if bad_pixels is None:
+        return unusable
+    if isinstance(bad_pixels, str):
+        if bad_pixels != "auto":
+            raise ValueError(f"expected bad_pixels 'auto', None or a mask, found {bad_pixels!r}")
+        return find_bad_pixels(pixels, setup.psf, read_noise=read_noise, excess_noise=excess_noise)
+    mask = np.asarray(bad_pixels)
+    if mask.dtype != np.bool_:
+        raise TypeError(f"expected a boolean mask of bad pixels, found {mask.dtype}")
+    if mask.shape != setup.image_shape:
+        raise ValueError(
+            f"expected a mask of bad pixels of shape {setup.image_shape}, found {mask.shape}"
+        )
+    return unusable | mask
+
+
+def _without(shot: Shot, bad: BoolArray) -> Shot:
+    """Return the shot without some bad pixels, and without the sites that these hide."""
+    if not bad.any():
+        return replace(shot, good=np.ones(bad.shape))
+    good = np.where(bad, 0.0, 1.0)
+    seen = shot.optics.site_weights(good) > LEAST_LIGHT
+    image = fill_bad_pixels(shot.image, bad)
+    return replace(shot, image=image, good=good, valid=shot.valid & seen)
+
+
+def _first_background(
+    setup: Setup,
+    shot: Shot,
+    background: Background,
+    parameters: ImagingParameters | None,
+) -> FloatArray:
+    if isinstance(background, str):
+        if background != "auto":
+            raise ValueError(
+                f"expected a background 'auto', a number or an array, found {background!r}"
+            )
+        level = parameters.background if parameters else _dark_level(setup, shot)
+        return np.full(setup.image_shape, level)
+    given = np.asarray(background, dtype=np.float64)
+    if given.shape not in ((), setup.image_shape):
+        raise ValueError(
+            f"expected a background for each of {setup.image_shape} pixels or one for all, "
+            f"found an array of shape {given.shape}"
+        )
+    if not np.isfinite(given).all():
+        raise ValueError("expected a finite background, found NaN or infinite values")
+    return np.broadcast_to(given, setup.image_shape).astype(np.float64)
+
+
+def _dark_level(setup: Setup, shot: Shot) -> float:
+    dark = setup.dark_pixels & (shot.good > 0)
+    if dark.sum() >= max(100, 0.01 * dark.size):
+        return float(np.median(shot.image[dark]))
+    return dark_level(shot.image[shot.good > 0])
+
+
+def _with_background_map(setup: Setup, shot: Shot, step: GlobalStep) -> tuple[Shot, GlobalStep]:
+    """Find the background map; return the shot with it and its global estimate."""
+    area = min(setup.lattice.site_area, float(shot.image.size))
+    changed = False
+    for _ in range(_ROUNDS):
+        if not step.has_contrast:
+            break
+        change = _background_change(shot, step.mixture.probability(step.brightness))
+        distance = float(step.mixture.means[1] - step.mixture.means[0])
+        if np.abs(change).max() * area < _SETTLED * distance:
+            break
+        changed = True
+        shot = shot.with_background(shot.background + change)
+        step = global_step(shot, like=step, tune=False)
+    return shot, global_step(shot, like=step) if changed else step
+
+
+def _background_change(shot: Shot, probability: FloatArray) -> FloatArray:
+    """Return what the image shows beside sites of the mean brightness, smoothed."""
+    light = shot.optics.image(probability)
+    brightness, _ = fit_light(shot.signal, shot.good, light)
+    spacing = (shot.image.size / len(probability)) ** 0.5
+    return smooth_map(shot.signal - brightness * light, shot.good, spacing)
+
+
+def _check_at_least(name: str, value: float, least: float) -> None:
+    if not (np.isfinite(value) and value >= least):
+        raise ValueError(f"expected {name} to be finite and at least {least}, found {value}")

@@ -1,0 +1,93 @@
+"""Lattice, PSF and frame together, and the adjustments of the first two that images ask for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_coldatoms.lattice.deconvolution import Deconvolver
+from napari_coldatoms.lattice.geometry import Lattice
+from napari_coldatoms.lattice.misfit import Misfit
+from napari_coldatoms.lattice.optics import Optics, make_optics
+from napari_coldatoms.lattice.psf import PSF
+from napari_coldatoms.lattice.snr import SignalToNoise
+
+BoolArray = NDArray[np.bool_]
+
+LEAST_LIGHT = 0.05  # of a site's light in the frame, squared and summed, for it to count
+_MOST_KEPT = 4
+
+
+class Setup:
+    """What all images of one lattice share.
+
+    Parameters
+    ----------
+    lattice, psf, image_shape, relative_brightness
+        See `Reconstructor`.
+
+    Attributes
+    ----------
+    optics : Optics
+        Of the lattice and PSF as given.
+    inside : (n,) bool array
+        Sites whose centre and some of their light are in the frame.
+    """
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        psf: PSF,
+        image_shape: tuple[int, int],
+        relative_brightness: ArrayLike | None,
+    ) -> None:
+        self.lattice = lattice
+        self.psf = psf
+        self.optics = make_optics(lattice, psf, image_shape)
+        if relative_brightness is not None:
+            self.optics = self.optics.with_relative_brightness(relative_brightness)
+        self.image_shape = self.optics.image_shape
+        self._adjusted: dict[Misfit, Optics] = {Misfit(): self.optics}
+        self._ratios: dict[float, SignalToNoise] = {}
+        strength = self.optics.strength
+        self.inside = lattice.inside(self.image_shape) & (strength > LEAST_LIGHT * strength.max())
+        if not self.inside.any():
+            raise ValueError(
+                f"expected sites within a frame of {self.image_shape} pixels, found none: they lie "
+                f"from {lattice.positions.min(axis=0)} to {lattice.positions.max(axis=0)} (y, x)"
+            )
+
+    @cached_property
+    def deconvolver(self) -> Deconvolver:
+        """The deconvolution of images of this lattice."""
+        return Deconvolver(self.lattice, self.psf, self.image_shape)
+
+    @cached_property
+    def dark_pixels(self) -> BoolArray:
+        """Pixels that the sites' light does not reach."""
+        light = self.optics.image(np.ones(len(self.optics)))
+        dark: BoolArray = light < 1e-3 * light.max()
+        return dark
+
+    def signal_to_noise(self, width: float = 1.0) -> SignalToNoise:
+        """Return the signal-to-noise ratio for a PSF wider by a factor; keeps the last ones."""
+        if width not in self._ratios:
+            _make_room(self._ratios)
+            self._ratios[width] = SignalToNoise(self.lattice, self.psf.scaled(width))
+        return self._ratios[width]
+
+    def adjusted(self, misfit: Misfit) -> Optics:
+        """Return the optics of lattice and PSF adjusted to a misfit; keeps the last ones."""
+        if misfit not in self._adjusted:
+            _make_room(self._adjusted)
+            lattice, psf = self.lattice.shift(misfit.offset), self.psf.scaled(misfit.width)
+            optics = make_optics(lattice, psf, self.image_shape)
+            self._adjusted[misfit] = optics.with_relative_brightness(self.optics.relative)
+        return self._adjusted[misfit]
+
+
+def _make_room(kept: dict) -> None:
+    while len(kept) >= _MOST_KEPT:
+        kept.pop(next(iter(kept)))
