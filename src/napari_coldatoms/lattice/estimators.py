@@ -32,7 +32,7 @@ _TRIAL_TOLERANCE = 0.001
 _LOCAL_PASSES = 2
 _MOST_PASSES = 6
 _UNCERTAIN = 1e-3  # sites less certain than this are weighed again
-_SETTLED = 0.1  # largest change of a probability in the last pass
+_SETTLED = 0.1  # change of the probabilities in the last pass, over the expected errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,10 +367,14 @@ def _weigh_clusters(
             steps=2,
             scale=scale,
         )
-        rest = optics.collect(weights * (shot.signal - optics.image(brightness)))
+        left = optics.image(brightness)
+        np.subtract(shot.signal, left, out=left)
+        left *= weights
+        rest = optics.collect(left)
         before = probability.copy()
         cluster_posteriors(optics, scale, prior, centres, brightness, rest, before, probability)
-        if turn and np.abs(probability - before).max() < _SETTLED:
+        change = np.abs(probability - before).sum()
+        if turn and change < _SETTLED * np.minimum(probability, 1 - probability).sum():
             break
         centres = _clusters_of(shot, np.minimum(probability, 1 - probability) > _UNCERTAIN)
     information = scale**2 * optics.strength

@@ -9,6 +9,7 @@ of a few conjugate gradient steps, and is the same for every image.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ FloatArray = NDArray[np.float64]
 
 _INNER_TOLERANCE = 0.1
 _MOST_INNER = 200
-_BLOCK = 1024  # sites
 
 
 def estimate_brightness(
@@ -66,7 +66,9 @@ def estimate_brightness(
         np.divide(start - mean, root, out=z, where=root > 0)
     scale = root * (site_scale(optics, weights) if scale is None else scale)
     light = optics.image(mean + root * z)
-    residual = root * optics.collect(weights * (signal - light)) - z
+    np.subtract(signal, light, out=light)
+    light *= weights
+    residual = root * optics.collect(light) - z
     direction, image, norm = z, z, 1.0
     for step in range(steps):
         new = precondition(optics, scale, residual)
@@ -76,7 +78,9 @@ def estimate_brightness(
         if step == steps - 1:
             # the last step's length is 1 but for a few per cent of what is left
             return np.asarray(mean + root * (z + direction))
-        image = direction + root * optics.collect(weights * optics.image(root * direction))
+        light = optics.image(root * direction, out=light)
+        light *= weights
+        image = direction + root * optics.collect(light)
         norm = float(direction @ image)
         if not norm > 0:
             break
@@ -106,8 +110,9 @@ def precondition(
         optics.ends,
         optics.sites,
         optics.overlap,
-        optics.offsets,
-        optics.bands,
+        optics.stencil.weights,
+        optics.stencil.place,
+        *optics.stencil.shape,
         scale,
         optics.strength,
         shift,
@@ -124,38 +129,51 @@ def _multiply(
     ends: Any,
     sites: Any,
     overlap: Any,
-    offsets: Any,
-    bands: Any,
+    stencil: Any,
+    place: Any,
     scale: Any,
+    root: Any,
     shift: float,
     x: Any,
     t: Any,
+    grid: Any,
+    total: Any,
     out: Any,
 ) -> None:
-    """Fill in ``(shift + scale_i (MᵀM)_ij scale_j) x``; t is scratch."""
+    """Fill in ``(shift + scale_i (MᵀM)_ij scale_j) x``; t, grid and total are scratch.
+
+    `root` is scale times the square root of the diagonal of MᵀM, for the stencil. The border of
+    the grid, as wide as the stencil reaches, is and stays 0.
+    """
     count = x.size
-    for i in range(count):
-        t[i] = scale[i] * x[i]
-    if offsets.size:
-        # block by block, so that the sums stay in the cache while the diagonals pass by
-        for start in range(0, count, _BLOCK):
-            stop = min(start + _BLOCK, count)
-            out[start:stop] = 0.0
-            for d in range(offsets.size):
-                low, high = max(start, -offsets[d]), min(stop, count - offsets[d])
-                if high > low:
-                    total, band = out[low:high], bands[d, low:high]
-                    other = t[low + offsets[d] : high + offsets[d]]
-                    for i in range(total.size):
-                        total[i] += band[i] * other[i]
-    else:
+    if stencil.size == 0:
         for i in range(count):
-            out[i] = 0.0
+            t[i] = scale[i] * x[i]
+        for i in range(count):
+            value = 0.0
             if scale[i] != 0.0:
                 for k in range(ends[i], ends[i + 1]):
-                    out[i] += overlap[k] * t[sites[k]]
+                    value += overlap[k] * t[sites[k]]
+            out[i] = shift * x[i] + scale[i] * value
+        return
+    a, b = stencil.shape[0] // 2, stencil.shape[1] // 2
+    rows, columns = grid.shape[0] - 2 * a, grid.shape[1] - 2 * b
     for i in range(count):
-        out[i] = shift * x[i] + scale[i] * out[i]
+        grid[a + place[i] // columns, b + place[i] % columns] = root[i] * x[i]
+    first = 0
+    for u in range(rows):
+        total[:] = 0.0
+        for d in range(2 * a + 1):
+            for e in range(2 * b + 1):
+                weight = stencil[d, e]
+                if weight != 0.0:
+                    row = grid[u + d, e : e + columns]
+                    for v in range(columns):
+                        total[v] += weight * row[v]
+        while first < count and place[first] < (u + 1) * columns:
+            value = total[place[first] - u * columns]
+            out[first] = shift * x[first] + root[first] * value
+            first += 1
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -163,8 +181,10 @@ def _conjugate_gradients(
     ends: Any,
     sites: Any,
     overlap: Any,
-    offsets: Any,
-    bands: Any,
+    stencil: Any,
+    place: Any,
+    rows: int,
+    columns: int,
     scale: Any,
     strength: Any,
     shift: float,
@@ -176,8 +196,12 @@ def _conjugate_gradients(
     """Jacobi-preconditioned conjugate gradients; x is start and result. Returns the steps."""
     n = x.size
     r, p, q, t = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    jacobi = np.empty(n)
-    _multiply(ends, sites, overlap, offsets, bands, scale, shift, x, t, q)
+    jacobi, root = np.empty(n), np.empty(n)
+    grid = np.zeros((max(rows + stencil.shape[0] - 1, 0), max(columns + stencil.shape[1] - 1, 0)))
+    total = np.empty(columns)
+    for i in range(n):
+        root[i] = scale[i] * math.sqrt(strength[i])
+    _multiply(ends, sites, overlap, stencil, place, scale, root, shift, x, t, grid, total, q)
     rz = 0.0
     goal = 0.0
     for i in range(n):
@@ -190,7 +214,7 @@ def _conjugate_gradients(
     step = 0
     while step < most and rz > goal:
         step += 1
-        _multiply(ends, sites, overlap, offsets, bands, scale, shift, p, t, q)
+        _multiply(ends, sites, overlap, stencil, place, scale, root, shift, p, t, grid, total, q)
         pq = 0.0
         for i in range(n):
             pq += p[i] * q[i]

@@ -23,9 +23,31 @@ FloatArray = NDArray[np.float64]
 # overlaps below this part of a PSF's overlap with itself are left out of MᵀM; the estimators
 # correct for them with M itself
 _LEAST_OVERLAP = 1e-4
-_FULL_DIAGONALS = 2.0  # entries of the diagonals over those of the pattern
 _CORE = 0.5  # part of a patch, along each side, that holds next to all of the squared PSF
 _CLUSTER = 9  # a site and its nearest neighbours: 3×3 sites of a square lattice
+
+
+@dataclass(frozen=True, eq=False)
+class Stencil:
+    """MᵀM of a regular lattice, as one set of weights for all sites.
+
+    ``(MᵀM)_ij`` over the geometric mean of ``(MᵀM)_ii`` and ``(MᵀM)_jj`` depends on the step from
+    site i to site j alone, but for sites whose light is cut off or whose PSF is hardly wider than a
+    pixel: good enough for a preconditioner, and nothing needs to be read from memory for it.
+
+    Attributes
+    ----------
+    weights : (odd, odd) array
+        By the step in the site indices, no step in the middle. Empty for arbitrary positions.
+    place : (n,) int64 array
+        Where the sites are on the lattice without its mask, row by row.
+    shape : (int, int)
+        Of that lattice.
+    """
+
+    weights: FloatArray
+    place: NDArray[np.int64]
+    shape: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +67,8 @@ class Optics:
         MᵀM at these places, for sites of relative brightness 1 and a frame without bad pixels.
     relative : (n,) array
         Brightness of each site relative to the mean.
-    offsets, bands : (b,) int64 and (b, n) float32 arrays
-        MᵀM once more, by diagonals: ``bands[d, k]`` belongs to the sites k and k + offsets[d].
-        Empty where the sites are not in rows.
+    stencil : Stencil
+        MᵀM once more, for sites in rows.
     """
 
     patches: Patches
@@ -55,8 +76,7 @@ class Optics:
     sites: NDArray[np.int32]
     overlap: FloatArray
     relative: FloatArray
-    offsets: NDArray[np.int64]
-    bands: NDArray[np.float32]
+    stencil: Stencil
 
     def __len__(self) -> int:
         """Return the number of sites."""
@@ -85,9 +105,9 @@ class Optics:
             raise ValueError("expected relative brightnesses that are finite and positive")
         return replace(self, relative=given)
 
-    def image(self, brightness: FloatArray) -> FloatArray:
-        """Return M x, the light of the sites on the pixels."""
-        return self.patches.image(self.relative * brightness)
+    def image(self, brightness: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return M x, the light of the sites on the pixels; `out` is overwritten with it."""
+        return self.patches.image(self.relative * brightness, out)
 
     def collect(self, image: FloatArray) -> FloatArray:
         """Return Mᵀ y, the pixels' values collected by the sites."""
@@ -150,24 +170,23 @@ def make_optics(lattice: Lattice, psf: PSF, image_shape: tuple[int, int]) -> Opt
     overlap = np.empty(len(sites))
     rows, columns = light.image_shape
     _overlaps(light.values, light.kind, light.corner, rows, columns, ends, sites, overlap)
-    offsets, bands = _diagonals(ends, sites, overlap)
-    return Optics(light, ends, sites, overlap, np.ones(len(light)), offsets, bands)
+    stencil = _make_stencil(lattice, ends, sites, overlap)
+    return Optics(light, ends, sites, overlap, np.ones(len(light)), stencil)
 
 
-def _diagonals(
-    ends: NDArray[np.int64], sites: NDArray[np.int32], overlap: FloatArray
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return MᵀM by diagonals, if these are about as full as the pattern is."""
-    count = len(ends) - 1
-    present = np.zeros(2 * count - 1, dtype=np.bool_)
-    _mark_offsets(ends, sites, present)
-    offsets = np.flatnonzero(present) - (count - 1)
-    if len(offsets) * count > _FULL_DIAGONALS * len(sites):
-        return np.empty(0, dtype=np.int64), np.empty((0, count), dtype=np.float32)
-    bands = np.zeros((len(offsets), count), dtype=np.float32)
-    place = np.cumsum(present) - 1
-    _fill_bands(ends, sites, overlap, place, bands)
-    return offsets.astype(np.int64), bands
+def _make_stencil(
+    lattice: Lattice, ends: NDArray[np.int64], sites: NDArray[np.int32], overlap: FloatArray
+) -> Stencil:
+    if lattice.shape is None:
+        return Stencil(np.zeros((0, 0)), np.empty(0, dtype=np.int64), (0, 0))
+    labels = np.ascontiguousarray(lattice.labels, dtype=np.int64)
+    reach = np.zeros(2, dtype=np.int64)
+    _find_reach(ends, sites, labels, reach)
+    total = np.zeros(2 * reach + 1)
+    count = np.zeros_like(total)
+    _add_correlations(ends, sites, overlap, labels, total, count)
+    weights = total / np.maximum(count, 1.0)
+    return Stencil(weights, labels[:, 0] * lattice.shape[1] + labels[:, 1], lattice.shape)
 
 
 def _overlap_radius(light: Patches) -> float:
@@ -182,17 +201,32 @@ def _overlap_radius(light: Patches) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _mark_offsets(ends: Any, sites: Any, present: Any) -> None:
-    for i in range(ends.size - 1):
+def _find_reach(ends: Any, sites: Any, labels: Any, reach: Any) -> None:
+    for i in range(labels.shape[0]):
         for k in range(ends[i], ends[i + 1]):
-            present[sites[k] - i + ends.size - 2] = True
+            for axis in range(2):
+                reach[axis] = max(reach[axis], abs(labels[sites[k], axis] - labels[i, axis]))
 
 
 @njit(cache=True, nogil=True)
-def _fill_bands(ends: Any, sites: Any, overlap: Any, place: Any, bands: Any) -> None:
-    for i in range(ends.size - 1):
+def _add_correlations(
+    ends: Any, sites: Any, overlap: Any, labels: Any, total: Any, count: Any
+) -> None:
+    """Add the overlaps over the geometric means of the sites' own, by the step between sites."""
+    n = labels.shape[0]
+    own = np.zeros(n)
+    for i in range(n):
         for k in range(ends[i], ends[i + 1]):
-            bands[place[sites[k] - i + ends.size - 2], i] = overlap[k]
+            if sites[k] == i:
+                own[i] = overlap[k]
+    a, b = total.shape[0] // 2, total.shape[1] // 2
+    for i in range(n):
+        for k in range(ends[i], ends[i + 1]):
+            j = sites[k]
+            if own[i] > 0.0 and own[j] > 0.0:
+                u, v = a + labels[j, 0] - labels[i, 0], b + labels[j, 1] - labels[i, 1]
+                total[u, v] += overlap[k] / np.sqrt(own[i] * own[j])
+                count[u, v] += 1.0
 
 
 @njit(cache=True, nogil=True, fastmath=True)

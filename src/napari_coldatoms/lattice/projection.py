@@ -49,15 +49,24 @@ class Patches:
         """Return the number of sites."""
         return len(self.kind)
 
-    def image(self, brightness: ArrayLike) -> NDArray[np.float64]:
-        """Return the image M x of sites of the given brightness, (n,) or one for all."""
+    def image(
+        self, brightness: ArrayLike, out: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the image M x of sites of the given brightness, (n,) or one for all.
+
+        `out` is an image to be overwritten with it.
+        """
         given = np.asarray(brightness, dtype=np.float64)
         if given.shape not in ((), (len(self),)):
             raise ValueError(
                 f"expected one brightness or one for each of {len(self)} sites, found an array of "
                 f"shape {given.shape}"
             )
-        light = np.zeros(self.image_shape)
+        if out is None:
+            light = np.zeros(self.image_shape)
+        else:
+            light = out
+            light.fill(0.0)
         each = np.full(len(self), given)  # writable, so that the kernel has one signature
         _spread(self.values, self.kind, self.corner, each, light)
         return light

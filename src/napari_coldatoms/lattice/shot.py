@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.optics import Optics
@@ -45,7 +48,7 @@ class Shot:
     excess_noise: float
     valid: NDArray[np.bool_]
 
-    @property
+    @cached_property
     def signal(self) -> FloatArray:
         """Image minus background, in counts."""
         return self.image - self.background
@@ -59,10 +62,9 @@ class Shot:
 
         With excess noise F it is ``1 / (F (M x̄ + k) + σr²)``; 0 at bad pixels.
         """
-        light = self.optics.image(brightness) + self.background
-        variance = self.excess_noise * np.maximum(light, 0.0) + self.read_noise**2
-        least = _LEAST_VARIANCE * max(float(variance.mean()), 1e-12)
-        return np.asarray(self.good / np.maximum(variance, least))
+        weights = self.optics.image(brightness)
+        _invert_noise(weights, self.background, self.good, self.excess_noise, self.read_noise**2)
+        return weights
 
     def noise_variance(self) -> float:
         """Return the mean variance of a pixel's noise, taken from the image itself."""
@@ -82,3 +84,21 @@ class Shot:
         if not share > 0:
             raise ValueError("expected sites with light on good pixels, found none")
         return float((self.good * self.signal).sum()) / share
+
+
+@njit(cache=True, nogil=True)
+def _invert_noise(
+    light: Any, background: Any, good: Any, excess_noise: float, read_variance: float
+) -> None:
+    """Replace the light of the sites by the inverse variance of each pixel, in place."""
+    rows, columns = light.shape
+    total = 0.0
+    for v in range(rows):
+        for u in range(columns):
+            level = light[v, u] + background[v, u]
+            light[v, u] = excess_noise * max(level, 0.0) + read_variance
+            total += light[v, u]
+    least = _LEAST_VARIANCE * max(total / (rows * columns), 1e-12)
+    for v in range(rows):
+        for u in range(columns):
+            light[v, u] = good[v, u] / max(light[v, u], least)
