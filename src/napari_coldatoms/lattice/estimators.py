@@ -294,11 +294,14 @@ def local_step(shot: Shot, step: GlobalStep, prior: SitePrior) -> tuple[FloatArr
     """Return brightness and probability of the local estimate."""
     if step.local is not None:
         return step.local
-    brightness = step.brightness
-    probability = step.mixture.probability(brightness)
+    brightness: FloatArray | None = (
+        None  # the prior mean is a better start than the global estimate
+    )
+    probability = step.mixture.probability(step.brightness)
     for _ in range(_LOCAL_PASSES):
         brightness = _conditional(shot, prior, probability, start=brightness)
         probability = _tail_probability(brightness, prior.brightness, shot.valid)
+    assert brightness is not None
     return brightness, probability
 
 
@@ -308,7 +311,6 @@ def _conditional(
     probability: FloatArray,
     *,
     start: FloatArray | None = None,
-    steps: int = 3,
 ) -> FloatArray:
     """Return the linear estimate for sites occupied with given probabilities (Eqs. 37-39)."""
     mean = prior.mean(probability)
@@ -319,7 +321,6 @@ def _conditional(
         mean,
         prior.spread(probability),
         start=start,
-        steps=steps,
     )
 
 
@@ -364,7 +365,6 @@ def _weigh_clusters(
             mean,
             prior.spread(probability),
             start=brightness,
-            steps=2,
             scale=scale,
         )
         left = optics.image(brightness)

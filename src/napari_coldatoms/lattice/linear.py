@@ -20,7 +20,7 @@ from napari_coldatoms.lattice.optics import Optics
 
 FloatArray = NDArray[np.float64]
 
-_INNER_TOLERANCE = 0.1
+_INNER_TOLERANCE = 0.03
 _MOST_INNER = 200
 
 
@@ -32,7 +32,7 @@ def estimate_brightness(
     variance: FloatArray,
     *,
     start: FloatArray | None = None,
-    steps: int = 3,
+    steps: int = 2,
     scale: FloatArray | None = None,
 ) -> FloatArray:
     """Return the optimal linear estimate of the brightnesses.
@@ -51,7 +51,7 @@ def estimate_brightness(
         Where to begin; default at the prior mean.
     steps : int
         Conjugate gradient steps with the exact operator. Each takes the error down by about a
-        factor of ten.
+        factor of thirty.
     scale : (n,) array, optional
         `site_scale` of the weights, where it is at hand.
 
