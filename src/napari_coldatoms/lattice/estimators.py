@@ -26,7 +26,8 @@ BoolArray = NDArray[np.bool_]
 _FEWEST_SITES = 4  # for a mixture of two modes
 _LEAST_SPREAD, _MOST_SPREAD = 0.02, 0.5  # σ/µ, where it is taken from an image
 _RATIO = 3.0  # between trial values of the regularisation
-_MOST_TRIALS = 12
+_MOST_RATIOS = 4  # from where the search begins
+_LIKELY_REGULARISATION = 1e-5, 1.0  # over the diagonal of MᵀM
 # an unfinished solution is a regularised one, too: it would lead the search astray
 _TRIAL_TOLERANCE = 0.001
 _LOCAL_PASSES = 2
@@ -187,9 +188,10 @@ def global_step(
     level = shot.mean_brightness()
     mean = np.full(len(optics), level)
     scale = site_scale(optics, shot.good)
-    right = optics.collect(shot.good * (shot.signal - optics.image(mean)))
+    rest = shot.good * (shot.signal - optics.image(mean))
+    right = optics.collect(rest)
     if like is None:
-        begin, first = shot.noise_variance() / max(level**2, 1e-12), np.zeros(len(optics))
+        begin, first = _first_regularisation(shot, rest), np.zeros(len(optics))
     else:
         begin, first = like.regularisation, like.brightness - mean
     if tune or like is None:
@@ -207,9 +209,21 @@ def global_step(
         scale=scale,
     )
     values = brightness[shot.valid]
+    if not np.ptp(values) > 0:
+        modes = Mixture(np.full(2, 0.5), np.full(2, values[0]), np.ones(2))
+        return GlobalStep(brightness, modes, regularisation, has_contrast=False)
     mixture = fit_mixture(values)
     supported = bimodality(values, mixture).is_supported
     return GlobalStep(brightness, mixture, regularisation, has_contrast=supported)
+
+
+def _first_regularisation(shot: Shot, rest: FloatArray) -> float:
+    """Return about σn²/σx², from what the image has more variance than its noise."""
+    noise = max(shot.noise_variance(), 1e-12)
+    strength = shot.optics.strength * shot.optics.relative**2
+    excess = float(np.einsum("ij,ij", rest, rest)) - noise * float(shot.good.sum())
+    least, most = (part * float(strength.max()) for part in _LIKELY_REGULARISATION)
+    return min(max(noise * float(strength.sum()) / max(excess, 1e-12), least), most)
 
 
 def site_prior(step: GlobalStep, shot: Shot, known: Known | None = None) -> SitePrior:
@@ -257,12 +271,16 @@ def _most_contrast(
                 tolerance=_TRIAL_TOLERANCE,
             )
             estimate[k] = found
-            mixture = fit_mixture(found[shot.valid], start=mixture)
-            tried[k] = mixture.contrast
+            values = found[shot.valid]
+            if np.ptp(values) > 0:
+                mixture = fit_mixture(values, start=mixture)
+                tried[k] = mixture.contrast
+            else:
+                tried[k] = 0.0
         return tried[k]
 
     best = max((0, -1, 1), key=contrast)
-    while len(tried) < _MOST_TRIALS:
+    while abs(best) < _MOST_RATIOS:
         side = max((best - 1, best + 1), key=contrast)
         if contrast(side) <= contrast(best):
             break
