@@ -31,6 +31,10 @@ _LIKELY_REGULARISATION = 1e-5, 1.0  # over the diagonal of MᵀM
 # an unfinished solution is a regularised one, too: it would lead the search astray
 _TRIAL_TOLERANCE = 0.001
 _LOCAL_PASSES = 2
+_BETWEEN = 0.3  # distance from µ/2, in µ, of the sites that lie between the modes
+_TAIL_BINS = 15
+_TAIL_RATES = np.geomspace(2.0, 60.0, 40)
+_TAIL_LEANS = np.linspace(-2.0, 2.0, 33)
 _MOST_PASSES = 6
 _UNCERTAIN = 1e-3  # sites less certain than this are weighed again
 _SETTLED = 0.1  # change of the probabilities in the last pass, over the expected errors
@@ -346,20 +350,21 @@ def _tail_probability(brightness: FloatArray, mean: float, valid: BoolArray) -> 
     """Return how likely sites are occupied, from how many lie between the modes.
 
     The tails of both modes of the local estimate fall off exponentially towards µ/2: a density
-    ``cosh(t / τ)`` of the distance t from there, and a probability of ``1 / (1 + exp(-2 t / τ))``.
-    τ is the most likely one.
+    ``cosh(r t + c)`` of the distance t from there, in units of µ, and a probability of
+    ``1 / (1 + exp(-2 (r t + c)))``. The most likely r and c are taken.
     """
     t = brightness / mean - 0.5
-    half = 0.3
-    inner = np.abs(t[valid & (np.abs(t) < half)])
-    rates = np.geomspace(2.0, 60.0, 60)
-    # log density of |t| on [0, half]; one site's worth of a usual rate where there are none
-    likelihood = -(np.log((rates - 14) ** 2 + 100)) - len(inner) * np.log(
-        np.sinh(rates * half) / rates
-    )
-    likelihood += np.log(np.cosh(np.outer(rates, inner))).sum(axis=1)
-    rate = rates[np.argmax(likelihood)]
-    return np.asarray(expit(2 * rate * t))
+    edges = np.linspace(-_BETWEEN, _BETWEEN, 2 * _TAIL_BINS + 1)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    counts, _ = np.histogram(t[valid], edges)
+    rate = _TAIL_RATES[:, None]
+    lean = _TAIL_LEANS[None, :]
+    # usual values where there are few sites: r about 14, c about 0
+    likelihood = -np.log((rate - 14) ** 2 + 100) - 0.5 * (lean / 0.5) ** 2
+    likelihood -= counts.sum() * np.log(np.sinh(rate * _BETWEEN) * np.cosh(lean) / rate)
+    likelihood += np.log(np.cosh(rate[..., None] * middle + lean[..., None])) @ counts
+    r, c = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
+    return np.asarray(expit(2 * (_TAIL_RATES[r] * t + _TAIL_LEANS[c])))
 
 
 def _weigh_clusters(
