@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from napari_coldatoms.lattice.estimators import (
-    Estimate,
-    GlobalStep,
-    Known,
-    estimate_alternating,
-    estimate_global,
-    estimate_local,
-    site_prior,
-)
 from napari_coldatoms.lattice.geometry import Lattice
-from napari_coldatoms.lattice.misfit import Misfit
+from napari_coldatoms.lattice.judging import Options, judge, prepare
 from napari_coldatoms.lattice.parameters import ImagingParameters
-from napari_coldatoms.lattice.preparation import (
-    Background,
-    BadPixels,
-    adjust,
-    make_shot,
-    refine,
-)
+from napari_coldatoms.lattice.preparation import Background, BadPixels
 from napari_coldatoms.lattice.psf import PSF
 from napari_coldatoms.lattice.reconstruction import Reconstruction
 from napari_coldatoms.lattice.setup import Setup
-from napari_coldatoms.lattice.shot import Shot
 from napari_coldatoms.lattice.snr import Method
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-
-_ESTIMATORS: dict[str, Callable[[Shot, Known | None, GlobalStep | None], Estimate]] = {
-    "alternating": estimate_alternating,
-    "local": estimate_local,
-    "global": estimate_global,
-}
 
 
 def reconstruct(
@@ -177,102 +150,7 @@ class Reconstructor:
         TypeError
             If the mask of bad pixels is not boolean.
         """
-        if method not in get_args(Method):
-            raise ValueError(f"expected one of the methods {get_args(Method)}, found {method!r}")
-        if misfit not in ("auto", None):
-            raise ValueError(f"expected misfit 'auto' or None, found {misfit!r}")
-        shot = make_shot(
-            self._setup,
-            image,
-            background=background,
-            bad_pixels=bad_pixels,
-            read_noise=read_noise,
-            excess_noise=excess_noise,
-            parameters=parameters,
+        options = Options(
+            method, background, read_noise, excess_noise, parameters, bad_pixels, misfit
         )
-        step = known = None
-        found = Misfit()
-        if parameters is not None:
-            known = Known(parameters, self._setup.signal_to_noise().mixture(parameters))
-        else:
-            find = isinstance(background, str)
-            find_bad = isinstance(bad_pixels, str)
-            shot, step = refine(self._setup, shot, find_background=find, find_bad=find_bad)
-            if misfit is not None and method in ("local", "alternating"):
-                shot, step, found = adjust(self._setup, shot, step, find_background=find)
-        if method == "deconvolution":
-            estimate = self._deconvolve(shot, known)
-        else:
-            estimate = _ESTIMATORS[method](shot, known, step)
-        return self._result(shot, estimate, parameters, method, found)
-
-    def _deconvolve(self, shot: Shot, known: Known | None) -> Estimate:
-        found = self._setup.deconvolver.estimate(shot.signal, bad=shot.good == 0)
-        clear = found.bimodality.is_supported
-        seen = replace(shot, valid=shot.valid & np.isfinite(found.brightness))
-        step = GlobalStep(found.brightness, found.mixture, found.regularisation, clear)
-        return Estimate(
-            found.brightness,
-            found.mixture.probability(found.brightness),
-            found.mixture.threshold,
-            found.mixture,
-            site_prior(step, seen, known),
-            clear,
-        )
-
-    def _result(
-        self,
-        shot: Shot,
-        estimate: Estimate,
-        parameters: ImagingParameters | None,
-        method: str,
-        misfit: Misfit,
-    ) -> Reconstruction:
-        valid = shot.valid & np.isfinite(estimate.brightness)
-        probability = np.where(valid & estimate.has_contrast, estimate.probability, np.nan)
-        judged = probability[valid]
-        background = shot.background
-        prior = estimate.prior
-        found = parameters or ImagingParameters(
-            occupancy=prior.occupancy,
-            brightness=prior.brightness,
-            brightness_sd=prior.variance**0.5,
-            background=max(float(background.mean()), 0.0),
-            read_noise=shot.read_noise,
-            excess_noise=shot.excess_noise,
-        )
-        return Reconstruction(
-            brightness=np.where(valid, estimate.brightness, np.nan),
-            occupied=probability > 0.5,
-            probability=probability,
-            threshold=estimate.threshold,
-            mixture=estimate.mixture,
-            predicted_error_rate=float(np.minimum(judged, 1 - judged).mean())
-            if len(judged)
-            else np.nan,
-            snr_db=self._setup.signal_to_noise(misfit.width).decibel(found)
-            if estimate.has_contrast
-            else np.nan,
-            background=background,
-            parameters=found,
-            valid=valid,
-            bad_pixels=shot.good == 0,
-            has_contrast=estimate.has_contrast,
-            remarks=tuple(self._remarks(valid, estimate)),
-            method=method,
-            offset=misfit.offset,
-            psf_width=misfit.width,
-        )
-
-    def _remarks(self, valid: BoolArray, estimate: Estimate) -> Iterator[str]:
-        if not estimate.has_contrast:
-            yield (
-                "no contrast: the brightnesses form one mode, all sites may be empty or all "
-                "occupied; imaging parameters of other images would tell"
-            )
-        outside = int((~self._setup.inside).sum())
-        if outside:
-            yield f"{outside} of {len(valid)} sites are outside the frame"
-        hidden = int((self._setup.inside & ~valid).sum())
-        if hidden:
-            yield f"{hidden} sites are hidden by bad pixels"
+        return judge(self._setup, prepare(self._setup, image, options), options)

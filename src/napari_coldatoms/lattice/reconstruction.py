@@ -57,6 +57,8 @@ class Reconstruction:
         image shows that and it was taken into account.
     psf_width : float
         Width of the PSF over that of the given one, likewise.
+    relative_brightness : (n,) array or None
+        Brightness map that was taken into account; None where all sites are equally bright.
     """
 
     brightness: FloatArray
@@ -75,6 +77,7 @@ class Reconstruction:
     method: str
     offset: tuple[float, float] = (0.0, 0.0)
     psf_width: float = 1.0
+    relative_brightness: FloatArray | None = None
 
     def __repr__(self) -> str:
         text = (

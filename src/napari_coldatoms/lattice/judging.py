@@ -1,0 +1,204 @@
+"""One image judged with given options: prepared, estimated, and its result put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_coldatoms.lattice.estimators import (
+    Estimate,
+    GlobalStep,
+    Known,
+    estimate_alternating,
+    estimate_global,
+    estimate_local,
+    site_prior,
+)
+from napari_coldatoms.lattice.misfit import Misfit
+from napari_coldatoms.lattice.parameters import ImagingParameters
+from napari_coldatoms.lattice.preparation import (
+    Background,
+    BadPixels,
+    adjust,
+    make_shot,
+    refine,
+)
+from napari_coldatoms.lattice.reconstruction import Reconstruction
+from napari_coldatoms.lattice.setup import Setup
+from napari_coldatoms.lattice.shot import Shot
+from napari_coldatoms.lattice.snr import Method
+
+BoolArray = NDArray[np.bool_]
+
+_NO_MISFIT = Misfit()
+
+_ESTIMATORS: dict[str, Callable[[Shot, Known | None, GlobalStep | None], Estimate]] = {
+    "alternating": estimate_alternating,
+    "local": estimate_local,
+    "global": estimate_global,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """How images are judged; see `Reconstructor.reconstruct`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method, or no such choice for the misfit.
+    """
+
+    method: Method = "alternating"
+    background: Background = "auto"
+    read_noise: float = 0.0
+    excess_noise: float = 1.0
+    parameters: ImagingParameters | None = None
+    bad_pixels: BadPixels = "auto"
+    misfit: Literal["auto"] | None = "auto"
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise ValueError(
+                f"expected one of the methods {get_args(Method)}, found {self.method!r}"
+            )
+        if self.misfit not in ("auto", None):
+            raise ValueError(f"expected misfit 'auto' or None, found {self.misfit!r}")
+
+    @property
+    def find_background(self) -> bool:
+        """Whether the images tell the background."""
+        return isinstance(self.background, str)
+
+    @property
+    def find_bad(self) -> bool:
+        """Whether the images tell the bad pixels."""
+        return isinstance(self.bad_pixels, str)
+
+    @property
+    def find_misfit(self) -> bool:
+        """Whether lattice and PSF are adjusted to the images."""
+        uses_it = self.method in ("local", "alternating")
+        return self.misfit is not None and self.parameters is None and uses_it
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A shot ready for the estimators, its global estimate, and what was adjusted."""
+
+    shot: Shot
+    known: Known | None = None
+    step: GlobalStep | None = None
+    misfit: Misfit = _NO_MISFIT
+
+
+def first_shot(setup: Setup, image: ArrayLike, options: Options) -> Shot:
+    """Return an image with its bad pixels and a first background."""
+    return make_shot(
+        setup,
+        image,
+        background=options.background,
+        bad_pixels=options.bad_pixels,
+        read_noise=options.read_noise,
+        excess_noise=options.excess_noise,
+        parameters=options.parameters,
+    )
+
+
+def prepare(setup: Setup, image: ArrayLike, options: Options) -> Prepared:
+    """Return an image ready for the estimators."""
+    shot = first_shot(setup, image, options)
+    parameters = options.parameters
+    if parameters is not None:
+        return Prepared(shot, Known(parameters, setup.signal_to_noise().mixture(parameters)))
+    find = options.find_background
+    shot, step = refine(setup, shot, find_background=find, find_bad=options.find_bad)
+    if not options.find_misfit:
+        return Prepared(shot, step=step)
+    shot, step, misfit = adjust(setup, shot, step, find_background=find)
+    return Prepared(shot, step=step, misfit=misfit)
+
+
+def judge(setup: Setup, prepared: Prepared, options: Options) -> Reconstruction:
+    """Judge every site of a prepared image."""
+    shot, known = prepared.shot, prepared.known
+    if options.method == "deconvolution":
+        estimate = _deconvolve(setup, shot, known)
+    else:
+        estimate = _ESTIMATORS[options.method](shot, known, prepared.step)
+    return _result(setup, prepared, estimate, options)
+
+
+def _deconvolve(setup: Setup, shot: Shot, known: Known | None) -> Estimate:
+    found = setup.deconvolver.estimate(shot.signal, bad=shot.good == 0)
+    clear = found.bimodality.is_supported
+    seen = replace(shot, valid=shot.valid & np.isfinite(found.brightness))
+    step = GlobalStep(found.brightness, found.mixture, found.regularisation, clear)
+    return Estimate(
+        found.brightness,
+        found.mixture.probability(found.brightness),
+        found.mixture.threshold,
+        found.mixture,
+        site_prior(step, seen, known),
+        clear,
+    )
+
+
+def _result(
+    setup: Setup, prepared: Prepared, estimate: Estimate, options: Options
+) -> Reconstruction:
+    shot, misfit = prepared.shot, prepared.misfit
+    valid = shot.valid & np.isfinite(estimate.brightness)
+    probability = np.where(valid & estimate.has_contrast, estimate.probability, np.nan)
+    judged = probability[valid]
+    background, relative = shot.background, shot.optics.relative
+    prior = estimate.prior
+    found = options.parameters or ImagingParameters(
+        occupancy=prior.occupancy,
+        brightness=prior.brightness,
+        brightness_sd=prior.variance**0.5,
+        background=max(float(background.mean()), 0.0),
+        read_noise=shot.read_noise,
+        excess_noise=shot.excess_noise,
+    )
+    return Reconstruction(
+        brightness=np.where(valid, estimate.brightness, np.nan),
+        occupied=probability > 0.5,
+        probability=probability,
+        threshold=estimate.threshold,
+        mixture=estimate.mixture,
+        predicted_error_rate=float(np.minimum(judged, 1 - judged).mean())
+        if len(judged)
+        else np.nan,
+        snr_db=setup.signal_to_noise(misfit.width).decibel(found)
+        if estimate.has_contrast
+        else np.nan,
+        background=background,
+        parameters=found,
+        valid=valid,
+        bad_pixels=shot.good == 0,
+        has_contrast=estimate.has_contrast,
+        remarks=tuple(_remarks(setup, valid, estimate)),
+        method=options.method,
+        offset=misfit.offset,
+        psf_width=misfit.width,
+        relative_brightness=None if (relative == 1).all() else relative,
+    )
+
+
+def _remarks(setup: Setup, valid: BoolArray, estimate: Estimate) -> Iterator[str]:
+    if not estimate.has_contrast:
+        yield (
+            "no contrast: the brightnesses form one mode, all sites may be empty or all "
+            "occupied; imaging parameters of other images would tell"
+        )
+    outside = int((~setup.inside).sum())
+    if outside:
+        yield f"{outside} of {len(valid)} sites are outside the frame"
+    hidden = int((setup.inside & ~valid).sum())
+    if hidden:
+        yield f"{hidden} sites are hidden by bad pixels"
