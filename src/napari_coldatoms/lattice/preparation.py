@@ -28,6 +28,7 @@ BadPixels = Literal["auto"] | ArrayLike | None
 Background = Literal["auto"] | float | ArrayLike
 
 _ROUNDS = 4
+_MOST_UNCLEAR = 0.04  # expected errors beyond which a misfit cannot be told from them
 _SETTLED = 0.01  # change of the signal on a site's area, in brightnesses
 
 
@@ -99,7 +100,8 @@ def adjust(
         step = replace(step, local=local)
         light = shot.optics.image(local[1])
         more = find_misfit(shot.signal, shot.good, light, setup.psf.hwhm * total.width)
-        if turn == _ROUNDS - 1 or not more.is_there:
+        unclear = float(np.minimum(local[1], 1 - local[1])[shot.valid].mean())
+        if turn == _ROUNDS - 1 or unclear > _MOST_UNCLEAR or not more.is_there:
             break
         wanted = more.after(total)
         other = replace(shot, optics=setup.adjusted(wanted))
