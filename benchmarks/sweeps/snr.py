@@ -151,7 +151,8 @@ def statements(rows: list[Row], note: str) -> str:
             f"{rows[0]['sites']:.0f} sites each.\n",
             f"- The squared residuals of the global estimate are what the SNR says: "
             f"{expected.mean():.3f} ± {expected.std():.3f} times "
-            f"$10^{{-\\mathrm{{SNR}}/10}}$ (mean and standard deviation over the sets). Those of deconvolution are larger in "
+            f"$10^{{-\\mathrm{{SNR}}/10}}$ (mean and standard deviation over the sets). "
+            f"Those of deconvolution are larger in "
             f"{100 * better:.0f} % of the sets; above {TYPICAL:g} dB they are {gain:.0f} times "
             f"those of the local estimate (geometric mean).",
             "- Scatter of the squared residuals about one curve, a cubic in dB on a logarithmic "
