@@ -37,7 +37,7 @@ def find_bad_pixels(
     A pixel is compared with the median of the 5×5 pixels around it, which a hit of a few pixels
     does not move. Light through the PSF is at most as sharp as the PSF centred on a pixel; what
     stands out by eight standard deviations more is bad, and so is what lies that far below the
-    darkest parts of the image.
+    darkest parts of the image. Few counts have a longer tail, which is allowed for.
 
     Parameters
     ----------
@@ -74,18 +74,31 @@ def find_bad_pixels(
     light = psf.integrate(np.zeros((1, 2)), 2).reshape(25)
     sharpness = np.median(np.delete(light, 12)) / light[12]
     most = base + np.maximum(middle - base, 0.0) / max(float(sharpness), 1e-6)
-    outlying = patch[:, 12] > most + _OUTLIER * sd(most)
+    outlying = patch[:, 12] > most + margin(sd(most) ** 2, _OUTLIER, excess_noise)
     bad[rows[outlying], columns[outlying]] = True
     return bad
 
 
-def find_outliers(residual: FloatArray, weights: FloatArray) -> BoolArray:
-    """Find pixels that an estimate leaves unexplained by more than six standard deviations.
+def find_outliers(residual: FloatArray, weights: FloatArray, excess_noise: float) -> BoolArray:
+    """Find pixels that an estimate leaves unexplained, as unlikely as six standard deviations.
 
     None, if there are more than 0.5 % of them: then the model is wrong, not the pixels.
     """
-    outlying: BoolArray = np.abs(residual) * np.sqrt(weights) > _RESIDUAL
+    variance = np.where(weights > 0, 1 / np.where(weights > 0, weights, 1.0), np.inf)
+    outlying: BoolArray = residual > margin(variance, _RESIDUAL, excess_noise)
+    outlying |= residual < -_RESIDUAL * np.sqrt(variance)
     return outlying if outlying.mean() <= _MOST_OUTLIERS else np.zeros_like(outlying)
+
+
+def margin(variance: FloatArray, deviations: float, excess_noise: float) -> FloatArray:
+    """Return by how much counts stand out as unlikely as at a number of standard deviations.
+
+    Few counts have a longer tail than a normal distribution. By Bernstein's inequality t is
+    exceeded with a probability below ``exp(-t² / 2 (v + F t / 3))``, which is that of z standard
+    deviations at about ``t = z (F z / 6 + sqrt((F z / 6)² + v))``.
+    """
+    few = excess_noise * deviations / 6
+    return np.asarray(deviations * (few + np.sqrt(few**2 + variance)))
 
 
 def dark_level(values: FloatArray) -> float:

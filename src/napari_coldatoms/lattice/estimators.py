@@ -31,6 +31,9 @@ _LIKELY_REGULARISATION = 1e-5, 1.0  # over the diagonal of MᵀM
 # an unfinished solution is a regularised one, too: it would lead the search astray
 _TRIAL_TOLERANCE = 0.001
 _LOCAL_PASSES = 2
+# part of the global estimate's probability in the local one's: as many errors as simulated images
+# of 12 to 19 dB have
+_FIRST_OPINION = 0.07
 _BETWEEN = 0.3  # distance from µ/2, in µ, of the sites that lie between the modes
 _TAIL_BINS = 15
 _TAIL_RATES = np.geomspace(2.0, 60.0, 40)
@@ -116,12 +119,17 @@ def estimate_local(
     Eqs. 37-42: the mean and the variance of each site's brightness and the noise of each pixel
     follow from the probability that the site is occupied. This is done twice: the second time with
     the probabilities of the first local estimate, which halves the errors. The threshold is µ/2.
+
+    A wrong prior pulls a site to the wrong mode, where the brightness looks certain. The
+    probability therefore keeps a small part of the global estimate's.
     """
     step = step or global_step(shot, known)
     prior = site_prior(step, shot, known)
     if not step.has_contrast:
         return _as_it_is(step, prior)
     brightness, probability = local_step(shot, step, prior)
+    first = step.mixture.probability(step.brightness)
+    probability = (1 - _FIRST_OPINION) * probability + _FIRST_OPINION * first
     mixture = _mixture_of(brightness, shot.valid, step.mixture)
     return Estimate(brightness, probability, 0.5 * prior.brightness, mixture, prior, True)
 
@@ -399,15 +407,8 @@ def _weigh_clusters(
         change = np.abs(probability - before).sum()
         if turn and change < _SETTLED * np.minimum(probability, 1 - probability).sum():
             break
-        centres = _clusters_of(shot, np.minimum(probability, 1 - probability) > _UNCERTAIN)
+        unclear = np.minimum(probability, 1 - probability) > _UNCERTAIN
+        centres = np.flatnonzero(unclear).astype(np.int32)
     information = scale**2 * optics.strength
     own = brightness + np.divide(rest, information, out=np.zeros_like(rest), where=information > 0)
     return probability, own
-
-
-def _clusters_of(shot: Shot, wanted: BoolArray) -> NDArray[np.int32]:
-    """Return the sites of the clusters around some sites."""
-    members = shot.optics.clusters[wanted]
-    chosen = np.zeros(len(shot.optics), dtype=np.bool_)
-    chosen[members[members >= 0]] = True
-    return np.flatnonzero(chosen).astype(np.int32)

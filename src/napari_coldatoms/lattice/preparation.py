@@ -28,6 +28,10 @@ BadPixels = Literal["auto"] | ArrayLike | None
 Background = Literal["auto"] | float | ArrayLike
 
 _ROUNDS = 4
+_CAPPED = 0.995  # mean of the square of a standard normal number, at most 9
+_FITTED = 0.7  # degrees of freedom that the global estimate takes for a site
+_MOST_EXCESS = 0.1
+_DARK_QUANTILE = 0.998  # brighter dark pixels may be hits that are not known to be bad
 _MOST_UNCLEAR = 0.04  # expected errors beyond which a misfit cannot be told from them
 _SETTLED = 0.01  # change of the signal on a site's area, in brightnesses
 
@@ -70,14 +74,19 @@ def make_shot(
 def refine(
     setup: Setup, shot: Shot, *, find_background: bool, find_bad: bool
 ) -> tuple[Shot, GlobalStep]:
-    """Find the background map, and pixels that the global estimate cannot explain.
+    """Find the background map, noise beyond the camera's, and pixels that nothing explains.
 
     Returns the shot with these and its global estimate.
     """
     step = global_step(shot)
-    if find_bad:
+    weights = shot.weights(np.maximum(step.brightness, 0.0))
+    residual = shot.signal - shot.optics.image(step.brightness)
+    more = _unexplained_variance(shot, residual, weights)
+    if more > 0:
+        shot = replace(shot, read_noise=(shot.read_noise**2 + more) ** 0.5)
         weights = shot.weights(np.maximum(step.brightness, 0.0))
-        outlying = find_outliers(shot.signal - shot.optics.image(step.brightness), weights)
+    if find_bad:
+        outlying = find_outliers(residual, weights, shot.excess_noise)
         if outlying.any():
             shot = _without(shot, (shot.good == 0) | outlying)
             step = global_step(shot, like=step, tune=False)
@@ -138,6 +147,19 @@ def _bad_pixels(
     return unusable | mask
 
 
+def _unexplained_variance(shot: Shot, residual: FloatArray, weights: FloatArray) -> float:
+    """Return how much more the pixels scatter about the estimate than their noise tells.
+
+    As variance per pixel; 0 up to an excess of a tenth. Bad pixels count as three standard
+    deviations at most.
+    """
+    used = weights > 0
+    scatter = float(np.minimum(weights[used] * residual[used] ** 2, 9.0).mean()) / _CAPPED
+    free = 1 - _FITTED * min(len(shot.optics) / float(used.sum()), 1.0)
+    excess = scatter / free - 1
+    return excess * float(np.mean(1 / weights[used])) if excess > _MOST_EXCESS else 0.0
+
+
 def _without(shot: Shot, bad: BoolArray) -> Shot:
     """Return the shot without some bad pixels, and without the sites that these hide."""
     if not bad.any():
@@ -175,7 +197,9 @@ def _first_background(
 def _dark_level(setup: Setup, shot: Shot) -> float:
     dark = setup.dark_pixels & (shot.good > 0)
     if dark.sum() >= max(100, 0.01 * dark.size):
-        return float(np.median(shot.image[dark]))
+        # not the median, which is 0 where there is less than a count per pixel
+        values = shot.image[dark]
+        return float(values[values <= np.quantile(values, _DARK_QUANTILE)].mean())
     return dark_level(shot.image[shot.good > 0])
 
 
