@@ -25,7 +25,8 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build", "Thumbs.db", ".DS_Store"]
+# what the sweeps measured is included in the page beside it
+exclude_patterns = ["_build", "Thumbs.db", ".DS_Store", "gallery/*_measured.md"]
 # `make accuracy` writes this page: in a tree where it never ran, its entry is left out
 if not (Path(__file__).parent / "accuracy.md").exists():
     suppress_warnings = ["toc.not_readable"]
