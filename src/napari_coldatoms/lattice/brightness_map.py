@@ -1,10 +1,11 @@
 """How bright each site is relative to the others, learnt from many reconstructed images.
 
 Given which sites hold an atom, an image is linear in the brightnesses b of the sites: with the
-occupations s_t of shot t, ``y_t = M S_t b + k_t + n_t``, ``S_t = diag(s_t)``. All shots together are
-one weighted least squares problem with the normal matrix ``Σ_t w_t S_t MᵀM S_t``, which has the
-sparsity pattern of MᵀM, and takes the light of the neighbours into account. Of an occupation that
-is only probable the expectation is taken: ``<s_i s_j>`` is ``p_i p_j``, and ``p_i`` where i = j.
+occupations s_t of shot t, ``y_t = M S_t b + k_t + n_t``, ``S_t = diag(s_t)``. All shots together
+are one weighted least squares problem with the normal matrix ``Σ_t w_t S_t MᵀM S_t``, which has
+the sparsity pattern of MᵀM, and takes the light of the neighbours into account. Of an occupation
+that is only probable the expectation is taken: ``<s_i s_j>`` is ``p_i p_j``, and ``p_i`` where
+i = j.
 
 Two things are unknown besides. The background of a reconstruction that knew no map has taken over
 part of the unevenness: a further, coarse map of the background, the same for all shots, is fitted

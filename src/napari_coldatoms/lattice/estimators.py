@@ -203,7 +203,7 @@ def global_step(
     rest = shot.good * (shot.signal - optics.image(mean))
     right = optics.collect(rest)
     if like is None:
-        begin, first = _first_regularisation(shot, rest), np.zeros(len(optics))
+        begin, first = first_regularisation(shot, rest), np.zeros(len(optics))
     else:
         begin, first = like.regularisation, like.brightness - mean
     if tune or like is None:
@@ -229,7 +229,7 @@ def global_step(
     return GlobalStep(brightness, mixture, regularisation, has_contrast=supported)
 
 
-def _first_regularisation(shot: Shot, rest: FloatArray) -> float:
+def first_regularisation(shot: Shot, rest: FloatArray) -> float:
     """Return about σn²/σx², from what the image has more variance than its noise."""
     noise = max(shot.noise_variance(), 1e-12)
     strength = shot.optics.strength * shot.optics.relative**2

@@ -18,7 +18,7 @@ from napari_coldatoms.lattice.estimators import (
     estimate_local,
     site_prior,
 )
-from napari_coldatoms.lattice.misfit import Misfit
+from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.preparation import (
     Background,
@@ -33,8 +33,6 @@ from napari_coldatoms.lattice.shot import Shot
 from napari_coldatoms.lattice.snr import Method
 
 BoolArray = NDArray[np.bool_]
-
-_NO_MISFIT = Misfit()
 
 _ESTIMATORS: dict[str, Callable[[Shot, Known | None, GlobalStep | None], Estimate]] = {
     "alternating": estimate_alternating,
@@ -93,7 +91,7 @@ class Prepared:
     shot: Shot
     known: Known | None = None
     step: GlobalStep | None = None
-    misfit: Misfit = _NO_MISFIT
+    misfit: Misfit = NO_MISFIT
 
 
 def first_shot(setup: Setup, image: ArrayLike, options: Options) -> Shot:

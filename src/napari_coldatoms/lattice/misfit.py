@@ -49,16 +49,19 @@ class Misfit:
         return Misfit((y, x), round(self.width * first.width / _WIDTH_STEP) * _WIDTH_STEP)
 
 
+NO_MISFIT = Misfit()
+
+
 def find_misfit(signal: FloatArray, good: FloatArray, light: FloatArray, hwhm: float) -> Misfit:
     """Find the misfit of an image whose occupation is about known.
 
     Parameters
     ----------
-    signal : (y, x) array
-        Image minus background.
-    good : (y, x) array
+    signal : (..., y, x) array
+        Image minus background; of one image, or of several with one misfit.
+    good : (..., y, x) array
         1 where the pixel counts, 0 where it is bad.
-    light : (y, x) array
+    light : (..., y, x) array
         Light of the sites, each as bright as it is likely to be occupied.
     hwhm : float
         Half width at half maximum of the PSF, in px; limits the misfit.
@@ -68,7 +71,7 @@ def find_misfit(signal: FloatArray, good: FloatArray, light: FloatArray, hwhm: f
     Misfit
         What is not larger than four standard errors is left out.
     """
-    columns = [light, np.ones_like(light), slope(light, 0), slope(light, 1), laplacian(light)]
+    columns = [light, np.ones_like(light), slope(light, -2), slope(light, -1), laplacian(light)]
     found, inverse, rest = _least_squares(columns, signal, good)
     brightness = float(found[0])
     if not brightness > 0:
@@ -113,12 +116,12 @@ def slope(image: FloatArray, axis: int) -> FloatArray:
 def laplacian(image: FloatArray) -> FloatArray:
     """Return the sum of the second differences; 0 at the border."""
     out = np.zeros_like(image)
-    out[1:-1, 1:-1] = (
-        image[2:, 1:-1] + image[:-2, 1:-1] + image[1:-1, 2:] + image[1:-1, :-2]
-    ) - 4 * image[1:-1, 1:-1]
+    out[..., 1:-1, 1:-1] = (
+        image[..., 2:, 1:-1] + image[..., :-2, 1:-1] + image[..., 1:-1, 2:] + image[..., 1:-1, :-2]
+    ) - 4 * image[..., 1:-1, 1:-1]
     return out
 
 
 def _dot(a: FloatArray, b: FloatArray) -> float:
     # not by BLAS, whose threads take longer to wake up than the sum takes
-    return float(np.einsum("ij,ij", a, b))
+    return float(np.einsum("i,i", a.ravel(), b.ravel()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -15,8 +16,14 @@ from napari_coldatoms.lattice.defects import (
     find_outliers,
     smooth_map,
 )
-from napari_coldatoms.lattice.estimators import GlobalStep, global_step, local_step, site_prior
-from napari_coldatoms.lattice.misfit import Misfit, find_misfit, fit_light
+from napari_coldatoms.lattice.estimators import (
+    GlobalStep,
+    Known,
+    global_step,
+    local_step,
+    site_prior,
+)
+from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit, find_misfit, fit_light
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.setup import LEAST_LIGHT, Setup
 from napari_coldatoms.lattice.shot import Shot
@@ -26,6 +33,8 @@ BoolArray = NDArray[np.bool_]
 
 BadPixels = Literal["auto"] | ArrayLike | None
 Background = Literal["auto"] | float | ArrayLike
+# as `global_step`: of the shot, that of a similar one, and whether to search for λ
+GlobalEstimator = Callable[..., GlobalStep]
 
 _ROUNDS = 4
 _CAPPED = 0.995  # mean of the square of a standard normal number, at most 9
@@ -72,13 +81,18 @@ def make_shot(
 
 
 def refine(
-    setup: Setup, shot: Shot, *, find_background: bool, find_bad: bool
+    setup: Setup,
+    shot: Shot,
+    *,
+    find_background: bool,
+    find_bad: bool,
+    estimate: GlobalEstimator = global_step,
 ) -> tuple[Shot, GlobalStep]:
     """Find the background map, noise beyond the camera's, and pixels that nothing explains.
 
     Returns the shot with these and its global estimate.
     """
-    step = global_step(shot)
+    step = estimate(shot)
     weights = shot.weights(np.maximum(step.brightness, 0.0))
     residual = shot.signal - shot.optics.image(step.brightness)
     more = _unexplained_variance(shot, residual, weights)
@@ -89,23 +103,30 @@ def refine(
         outlying = find_outliers(residual, weights, shot.excess_noise)
         if outlying.any():
             shot = _without(shot, (shot.good == 0) | outlying)
-            step = global_step(shot, like=step, tune=False)
-    return _with_background_map(setup, shot, step) if find_background else (shot, step)
+            step = estimate(shot, like=step, tune=False)
+    return _with_background_map(setup, shot, step, estimate) if find_background else (shot, step)
 
 
 def adjust(
-    setup: Setup, shot: Shot, step: GlobalStep, *, find_background: bool
+    setup: Setup,
+    shot: Shot,
+    step: GlobalStep,
+    *,
+    find_background: bool,
+    known: Known | None = None,
+    misfit: Misfit = NO_MISFIT,
+    estimate: GlobalEstimator = global_step,
 ) -> tuple[Shot, GlobalStep, Misfit]:
     """Adjust lattice and PSF to the image, as long as that adds to its contrast.
 
-    Returns the shot with the optics adjusted, its global estimate that holds the local one, and
-    what was adjusted.
+    `misfit` is what the shot's optics are adjusted to already. Returns the shot with the optics
+    adjusted, its global estimate that holds the local one, and what was adjusted.
     """
-    total = Misfit()
+    total = misfit
     for turn in range(_ROUNDS):
         if not step.has_contrast:
             break
-        local = local_step(shot, step, site_prior(step, shot))
+        local = local_step(shot, step, site_prior(step, shot, known))
         step = replace(step, local=local)
         light = shot.optics.image(local[1])
         more = find_misfit(shot.signal, shot.good, light, setup.psf.hwhm * total.width)
@@ -114,9 +135,9 @@ def adjust(
             break
         wanted = more.after(total)
         other = replace(shot, optics=setup.adjusted(wanted))
-        better = global_step(other, like=step)
+        better = estimate(other, like=step)
         if find_background:
-            other, better = _with_background_map(setup, other, better)
+            other, better = _with_background_map(setup, other, better, estimate)
         if better.mixture.contrast < step.mixture.contrast:
             break
         shot, step, total = other, better, wanted
@@ -203,7 +224,9 @@ def _dark_level(setup: Setup, shot: Shot) -> float:
     return dark_level(shot.image[shot.good > 0])
 
 
-def _with_background_map(setup: Setup, shot: Shot, step: GlobalStep) -> tuple[Shot, GlobalStep]:
+def _with_background_map(
+    setup: Setup, shot: Shot, step: GlobalStep, estimate: GlobalEstimator
+) -> tuple[Shot, GlobalStep]:
     """Find the background map; return the shot with it and its global estimate."""
     area = min(setup.lattice.site_area, float(shot.image.size))
     changed = False
@@ -216,8 +239,8 @@ def _with_background_map(setup: Setup, shot: Shot, step: GlobalStep) -> tuple[Sh
             break
         changed = True
         shot = shot.with_background(shot.background + change)
-        step = global_step(shot, like=step, tune=False)
-    return shot, global_step(shot, like=step) if changed else step
+        step = estimate(shot, like=step, tune=False)
+    return shot, estimate(shot, like=step) if changed else step
 
 
 def _background_change(shot: Shot, probability: FloatArray) -> FloatArray:

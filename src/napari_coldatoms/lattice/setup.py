@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -77,6 +78,13 @@ class Setup:
             _make_room(self._ratios)
             self._ratios[width] = SignalToNoise(self.lattice, self.psf.scaled(width))
         return self._ratios[width]
+
+    def with_relative_brightness(self, relative: ArrayLike) -> Setup:
+        """Return the same setup for sites of unequal brightness, (n,) relative to the mean."""
+        other = copy(self)
+        other.optics = self.optics.with_relative_brightness(relative)
+        other._adjusted = {Misfit(): other.optics}
+        return other
 
     def adjusted(self, misfit: Misfit) -> Optics:
         """Return the optics of lattice and PSF adjusted to a misfit; keeps the last ones."""
