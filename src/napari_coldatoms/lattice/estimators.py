@@ -243,19 +243,27 @@ def site_prior(step: GlobalStep, shot: Shot, known: Known | None = None) -> Site
 
     ``µ = Σx̂ / Σp`` and ``σ² = v1 - v0`` (Eqs. 41-42), σ kept between 2 and 50 % of µ.
     """
-    if known is not None:
-        mean, variance = known.parameters.brightness, known.parameters.brightness_sd**2
-        occupancy = known.parameters.occupancy
-    else:
-        values = step.brightness[shot.valid]
-        probability = step.mixture.probability(values)
-        # an offset of the background may take the sum of a dim image below what its modes tell
-        distance = float(step.mixture.means[1] - step.mixture.means[0])
-        mean = max(float(values.sum() / probability.sum()), distance, 1e-9)
-        variance = float(step.mixture.sds[1] ** 2 - step.mixture.sds[0] ** 2)
-        variance = min(variance, (_MOST_SPREAD * mean) ** 2)
-        occupancy = float(probability.mean())
-    least = 1 / (len(shot.optics) + 2)
+    if known is None:
+        return prior_of(step.brightness[shot.valid], step.mixture)
+    given = known.parameters
+    return _within_limits(
+        given.occupancy, given.brightness, given.brightness_sd**2, len(shot.optics)
+    )
+
+
+def prior_of(values: FloatArray, mixture: Mixture) -> SitePrior:
+    """Return `site_prior` for the estimated brightnesses of some sites and their mixture."""
+    probability = mixture.probability(values)
+    # an offset of the background may take the sum of a dim image below what its modes tell
+    distance = float(mixture.means[1] - mixture.means[0])
+    mean = max(float(values.sum() / probability.sum()), distance, 1e-9)
+    variance = float(mixture.sds[1] ** 2 - mixture.sds[0] ** 2)
+    variance = min(variance, (_MOST_SPREAD * mean) ** 2)
+    return _within_limits(float(probability.mean()), mean, variance, len(values))
+
+
+def _within_limits(occupancy: float, mean: float, variance: float, sites: int) -> SitePrior:
+    least = 1 / (sites + 2)
     return SitePrior(
         min(max(occupancy, least), 1 - least), mean, max(variance, (_LEAST_SPREAD * mean) ** 2)
     )

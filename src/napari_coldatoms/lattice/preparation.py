@@ -41,7 +41,7 @@ _CAPPED = 0.995  # mean of the square of a standard normal number, at most 9
 _FITTED = 0.7  # degrees of freedom that the global estimate takes for a site
 _MOST_EXCESS = 0.1
 _DARK_QUANTILE = 0.998  # brighter dark pixels may be hits that are not known to be bad
-_MOST_UNCLEAR = 0.04  # expected errors beyond which a misfit cannot be told from them
+MOST_UNCLEAR = 0.04  # expected errors beyond which a misfit cannot be told from them
 _SETTLED = 0.01  # change of the signal on a site's area, in brightnesses
 
 
@@ -131,7 +131,7 @@ def adjust(
         light = shot.optics.image(local[1])
         more = find_misfit(shot.signal, shot.good, light, setup.psf.hwhm * total.width)
         unclear = float(np.minimum(local[1], 1 - local[1])[shot.valid].mean())
-        if turn == _ROUNDS - 1 or unclear > _MOST_UNCLEAR or not more.is_there:
+        if turn == _ROUNDS - 1 or unclear > MOST_UNCLEAR or not more.is_there:
             break
         wanted = more.after(total)
         other = replace(shot, optics=setup.adjusted(wanted))
