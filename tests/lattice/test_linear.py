@@ -113,8 +113,7 @@ def test_certain_sites_keep_their_mean():
 def test_start_does_not_change_the_solution():
     lattice = LATTICES["turned"]
     optics, given = make_optics(lattice, PSF, SHAPE), problem(lattice)
-    signal, weights, mean, variance = given
-    variance[::5] = 0.0
+    given[3][::5] = 0.0
     exact = dense(matrix_of(lattice), *given)
     start = np.random.default_rng(3).normal(500, 300, len(lattice))
     found = estimate_brightness(optics, *given, start=start, steps=12)
