@@ -166,7 +166,7 @@ def test_error_rates_of_the_reference_case():
 @pytest.mark.parametrize("method", sorted(SIMULATED_ERROR_RATES))
 def test_simulated_rates_are_met(method):
     for decibel, rate in SIMULATED_ERROR_RATES[method].items():
-        assert error_rate_at(decibel, TABLE_1, method=method) == pytest.approx(rate, rel=0.01)
+        assert error_rate_at(decibel, TABLE_1, method=method) == pytest.approx(rate, rel=0.02)
 
 
 def test_global_rate_of_equal_widths_is_the_closed_form():

@@ -7,7 +7,7 @@ global estimate; where the caller has it already, it is passed on as `step`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from napari_coldatoms.lattice.clusters import SitePrior, cluster_posteriors
 from napari_coldatoms.lattice.linear import estimate_brightness, precondition, site_scale
+from napari_coldatoms.lattice.misfit import fit_light
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.shot import Shot
 from napari_coldatoms.statistics.bimodality import bimodality
@@ -33,7 +34,7 @@ _TRIAL_TOLERANCE = 0.001
 _LOCAL_PASSES = 2
 # part of the global estimate's probability in the local one's: as many errors as simulated images
 # of 12 to 19 dB have
-_FIRST_OPINION = 0.07
+_FIRST_OPINION = 0.05
 _BETWEEN = 0.3  # distance from µ/2, in µ, of the sites that lie between the modes
 _TAIL_BINS = 15
 _TAIL_RATES = np.geomspace(2.0, 60.0, 40)
@@ -151,6 +152,8 @@ def estimate_alternating(
     if not step.has_contrast:
         return _as_it_is(step, prior)
     brightness, probability = local_step(shot, step, prior)
+    if known is None:
+        prior = _second_prior(shot, prior, probability)
     probability, own = _weigh_clusters(shot, prior, brightness, probability)
     mixture = _mixture_of(own, shot.valid, step.mixture)
     return Estimate(own, probability, 0.5 * prior.brightness, mixture, prior, True)
@@ -381,6 +384,16 @@ def _tail_probability(brightness: FloatArray, mean: float, valid: BoolArray) -> 
     likelihood += np.log(np.cosh(rate[..., None] * middle + lean[..., None])) @ counts
     r, c = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
     return np.asarray(expit(2 * (_TAIL_RATES[r] * t + _TAIL_LEANS[c])))
+
+
+def _second_prior(shot: Shot, prior: SitePrior, probability: FloatArray) -> SitePrior:
+    """Return occupancy and mean brightness anew, from the local estimate's probabilities."""
+    brightness, _ = fit_light(shot.signal, shot.good, shot.optics.image(probability))
+    least = 1 / (len(probability) + 2)
+    occupancy = min(max(float(probability[shot.valid].mean()), least), 1 - least)
+    if not brightness > 0:
+        return prior
+    return replace(prior, occupancy=occupancy, brightness=brightness)
 
 
 def _weigh_clusters(
