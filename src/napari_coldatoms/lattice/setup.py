@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from copy import copy
 from functools import cached_property
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.lattice.deconvolution import Deconvolver
 from napari_coldatoms.lattice.geometry import Lattice
-from napari_coldatoms.lattice.misfit import Misfit
+from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit
 from napari_coldatoms.lattice.optics import Optics, make_optics
 from napari_coldatoms.lattice.psf import PSF
 from napari_coldatoms.lattice.snr import SignalToNoise
 
 BoolArray = NDArray[np.bool_]
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
 
 LEAST_LIGHT = 0.05  # of a site's light in the frame, squared and summed, for it to count
 _MOST_KEPT = 4
 
 
 class Setup:
-    """What all images of one lattice share.
+    """What all images of one lattice share; several threads may use it.
 
     Parameters
     ----------
@@ -50,8 +55,9 @@ class Setup:
         if relative_brightness is not None:
             self.optics = self.optics.with_relative_brightness(relative_brightness)
         self.image_shape = self.optics.image_shape
-        self._adjusted: dict[Misfit, Optics] = {Misfit(): self.optics}
+        self._adjusted: dict[Misfit, Optics] = {}
         self._ratios: dict[float, SignalToNoise] = {}
+        self._lock = Lock()
         strength = self.optics.strength
         self.inside = lattice.inside(self.image_shape) & (strength > LEAST_LIGHT * strength.max())
         if not self.inside.any():
@@ -74,28 +80,39 @@ class Setup:
 
     def signal_to_noise(self, width: float = 1.0) -> SignalToNoise:
         """Return the signal-to-noise ratio for a PSF wider by a factor; keeps the last ones."""
-        if width not in self._ratios:
-            _make_room(self._ratios)
-            self._ratios[width] = SignalToNoise(self.lattice, self.psf.scaled(width))
-        return self._ratios[width]
+
+        def make() -> SignalToNoise:
+            return SignalToNoise(self.lattice, self.psf.scaled(width))
+
+        return self._keep(self._ratios, width, make)
 
     def with_relative_brightness(self, relative: ArrayLike) -> Setup:
         """Return the same setup for sites of unequal brightness, (n,) relative to the mean."""
         other = copy(self)
         other.optics = self.optics.with_relative_brightness(relative)
-        other._adjusted = {Misfit(): other.optics}
+        other._adjusted = {}
         return other
 
     def adjusted(self, misfit: Misfit) -> Optics:
         """Return the optics of lattice and PSF adjusted to a misfit; keeps the last ones."""
-        if misfit not in self._adjusted:
-            _make_room(self._adjusted)
+        if misfit == NO_MISFIT:
+            return self.optics
+
+        def make() -> Optics:
             lattice, psf = self.lattice.shift(misfit.offset), self.psf.scaled(misfit.width)
             optics = make_optics(lattice, psf, self.image_shape)
-            self._adjusted[misfit] = optics.with_relative_brightness(self.optics.relative)
-        return self._adjusted[misfit]
+            return optics.with_relative_brightness(self.optics.relative)
 
+        return self._keep(self._adjusted, misfit, make)
 
-def _make_room(kept: dict) -> None:
-    while len(kept) >= _MOST_KEPT:
-        kept.pop(next(iter(kept)))
+    def _keep(self, kept: dict[_Key, _Value], key: _Key, make: Callable[[], _Value]) -> _Value:
+        """Return what was kept under a key, or make it; the oldest ones are dropped."""
+        with self._lock:
+            if key in kept:
+                return kept[key]
+        value = make()  # two threads may both do so, but neither waits for the other
+        with self._lock:
+            while len(kept) >= _MOST_KEPT:
+                del kept[next(iter(kept))]
+            kept[key] = value
+        return value
