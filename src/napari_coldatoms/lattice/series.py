@@ -103,8 +103,8 @@ def _one_by_one(
             result = _unusable(setup, options, error)
         results.append(result)
         progress.step()
-    if errors and len(errors) == len(results):
-        raise errors[0]
+    if len(errors) == len(results):
+        _raise_first(errors)
     return results
 
 
@@ -117,24 +117,29 @@ def _together(
         try:
             shot = first_shot(setup, image, options)
             shot.mean_brightness()  # raises where no light of the sites is to be seen
-        except (ValueError, TypeError) as error:
-            errors.append(error)
+        except (ValueError, TypeError) as problem:
+            errors.append(problem)
         else:
             errors.append(None)
             shots.append(shot)
     if not shots:
-        for problem in filter(None, errors):
-            raise problem
+        _raise_first(errors)
         return []
     prepared = iter(prepare_together(setup, shots, options))
     results: list[Reconstruction] = []
-    for problem in errors:
-        if problem is None:
+    for error in errors:
+        if error is None:
             results.append(judge(setup, next(prepared), options))
         else:
-            results.append(_unusable(setup, options, problem))
+            results.append(_unusable(setup, options, error))
         progress.step()
     return _with_common_mixture(results)
+
+
+def _raise_first(errors: Iterable[Exception | None]) -> None:
+    for error in errors:
+        if error is not None:
+            raise error
 
 
 def _with_common_mixture(results: list[Reconstruction]) -> list[Reconstruction]:
