@@ -40,6 +40,7 @@ _TAIL_BINS = 15
 _TAIL_RATES = np.geomspace(2.0, 60.0, 40)
 _TAIL_LEANS = np.linspace(-2.0, 2.0, 33)
 _MOST_PASSES = 6
+_FEWEST_CLEAR = 100  # sites of either kind, for their scatter to tell
 _UNCERTAIN = 1e-3  # sites less certain than this are weighed again
 _SETTLED = 0.1  # change of the probabilities in the last pass, over the expected errors
 
@@ -153,8 +154,10 @@ def estimate_alternating(
         return _as_it_is(step, prior)
     brightness, probability = local_step(shot, step, prior)
     if known is None:
-        prior = _second_prior(shot, prior, probability)
-    probability, own = _weigh_clusters(shot, prior, brightness, probability)
+        prior = _adapt_mean(shot, prior, probability)
+    probability, own, prior = _weigh_clusters(
+        shot, prior, brightness, probability, adapt=known is None
+    )
     mixture = _mixture_of(own, shot.valid, step.mixture)
     return Estimate(own, probability, 0.5 * prior.brightness, mixture, prior, True)
 
@@ -386,7 +389,7 @@ def _tail_probability(brightness: FloatArray, mean: float, valid: BoolArray) -> 
     return np.asarray(expit(2 * (_TAIL_RATES[r] * t + _TAIL_LEANS[c])))
 
 
-def _second_prior(shot: Shot, prior: SitePrior, probability: FloatArray) -> SitePrior:
+def _adapt_mean(shot: Shot, prior: SitePrior, probability: FloatArray) -> SitePrior:
     """Return occupancy and mean brightness anew, from the local estimate's probabilities."""
     brightness, _ = fit_light(shot.signal, shot.good, shot.optics.image(probability))
     least = 1 / (len(probability) + 2)
@@ -396,12 +399,42 @@ def _second_prior(shot: Shot, prior: SitePrior, probability: FloatArray) -> Site
     return replace(prior, occupancy=occupancy, brightness=brightness)
 
 
+def _adapt_spread(
+    shot: Shot,
+    prior: SitePrior,
+    probability: FloatArray,
+    own: FloatArray,
+    information: FloatArray,
+) -> SitePrior:
+    """Return the variance of the brightness anew, from the own light of sites that are clear.
+
+    That of empty sites scatters by noise alone; what occupied ones scatter more is their spread.
+    It comes out too small where many sites are unclear, and too large from the global estimate,
+    where occupied sites have more noise: the geometric mean of both is taken.
+    """
+    seen = shot.valid & (information > 0)
+    empty = seen & (probability < _UNCERTAIN)
+    occupied = seen & (probability > 1 - _UNCERTAIN)
+    if min(empty.sum(), occupied.sum()) < _FEWEST_CLEAR:
+        return prior
+    noise = float(own[empty].var() * information[empty].mean())
+    variance = float(own[occupied].var()) - noise * float((1 / information[occupied]).mean())
+    least, most = ((part * prior.brightness) ** 2 for part in (_LEAST_SPREAD, _MOST_SPREAD))
+    return replace(prior, variance=(min(max(variance, least), most) * prior.variance) ** 0.5)
+
+
 def _weigh_clusters(
-    shot: Shot, prior: SitePrior, brightness: FloatArray, probability: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+    shot: Shot,
+    prior: SitePrior,
+    brightness: FloatArray,
+    probability: FloatArray,
+    *,
+    adapt: bool,
+) -> tuple[FloatArray, FloatArray, SitePrior]:
     """Alternate between estimate and exact cluster posteriors until no site changes its mind.
 
-    Returns probabilities and each site's own light.
+    Returns probabilities, each site's own light, and the prior that was used last; `adapt` says
+    whether that may be found in the image.
     """
     optics = shot.optics
     probability = probability.copy()
@@ -425,11 +458,15 @@ def _weigh_clusters(
         rest = optics.collect(left)
         before = probability.copy()
         cluster_posteriors(optics, scale, prior, centres, brightness, rest, before, probability)
+        information = scale**2 * optics.strength
+        own = brightness + np.divide(
+            rest, information, out=np.zeros_like(rest), where=information > 0
+        )
+        if turn == 0 and adapt:
+            prior = _adapt_spread(shot, prior, probability, own, information)
         change = np.abs(probability - before).sum()
         if turn and change < _SETTLED * np.minimum(probability, 1 - probability).sum():
             break
         unclear = np.minimum(probability, 1 - probability) > _UNCERTAIN
         centres = np.flatnonzero(unclear).astype(np.int32)
-    information = scale**2 * optics.strength
-    own = brightness + np.divide(rest, information, out=np.zeros_like(rest), where=information > 0)
-    return probability, own
+    return probability, own, prior

@@ -50,7 +50,7 @@ SIMULATED_ERROR_RATES: dict[str, dict[float, float]] = {
         )
     ),
     "alternating": dict(
-        zip(_RATIOS[:7], (0.0877, 0.023, 0.00199, 3.0e-4, 5.6e-5, 2.3e-5, 1.0e-5), strict=True)
+        zip(_RATIOS[:7], (0.083, 0.021, 0.00163, 2.8e-4, 4.8e-5, 2.0e-5, 8e-6), strict=True)
     ),
 }
 
