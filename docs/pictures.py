@@ -1,14 +1,15 @@
-"""Draw the guide's pictures of the sample data: ``python docs/pictures.py``."""
+"""Draw the guide's pictures of sample and simulated data: ``python docs/pictures.py``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from napari_coldatoms import backend, clouds, optical_depth, samples
+from napari_coldatoms import backend, clouds, lattice, optical_depth, samples
 from napari_coldatoms.analyses import DetectClouds
 
 IMAGES = Path(__file__).parent / "images"
@@ -61,6 +62,43 @@ def detected() -> None:
     figure.savefig(IMAGES / "detected.png", dpi=80)
 
 
+def lattice_sites() -> None:
+    """Draw an image of unresolved sites, a part of it with the atoms found, and the histogram."""
+    sites = lattice.Lattice.square(4.0, (60, 60), origin=(12, 12))
+    psf = lattice.GaussianPSF(hwhm=3.0)
+    truth = lattice.simulate(
+        sites,
+        psf,
+        image_shape=(260, 260),
+        occupancy=0.5,
+        brightness=1000,
+        brightness_sd=100,
+        background=50,
+        read_noise=2,
+        rng=1,
+    )
+    found = lattice.reconstruct(truth.image, sites, psf, read_noise=2)
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+    for axis in axes[:2]:
+        axis.imshow(truth.image, cmap="gray")
+        axis.set_axis_off()
+    y, x = sites.positions.T
+    for occupied, look in ((True, {"mfc": "tab:orange"}), (False, {"mfc": "none"})):
+        some = found.occupied == occupied
+        axes[1].plot(x[some], y[some], "o", ms=6, mec="tab:orange", ls="", **look)
+    axes[1].set(xlim=(95.5, 160.5), ylim=(160.5, 95.5))
+    axes[0].set_title("image")
+    wrong = int(np.count_nonzero(found.occupied != truth.occupied))
+    axes[1].set_title(f"a part of it, atoms found ({wrong} wrong in all)")
+    bins = np.linspace(-500, 1600, 85)
+    plain = lattice.reconstruct(truth.image, sites, psf, read_noise=2, method="deconvolution")
+    axes[2].hist(plain.brightness, bins, color="0.7", label="deconvolution")
+    axes[2].hist(found.brightness, bins, histtype="step", color="tab:orange", label="alternating")
+    axes[2].set(xlabel="brightness of a site (counts)", ylabel="sites")
+    axes[2].legend(loc="upper center")
+    figure.savefig(IMAGES / "lattice.png", dpi=80)
+
+
 def draw_outlines(axis: Axes, cloud: clouds.Cloud) -> None:
     """Draw the box and the 1/e² ellipse of a cloud."""
     y0, x0, y1, x1 = cloud.box
@@ -75,3 +113,4 @@ if __name__ == "__main__":
     raw_triplet()
     time_of_flight()
     detected()
+    lattice_sites()

@@ -1,0 +1,20 @@
+"""The examples of the guide run, one after the other as on the page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+GUIDE = Path(__file__).parents[1] / "docs" / "guide"
+
+
+@pytest.mark.parametrize("page", ["lattice"])
+def test_examples_run(page: str) -> None:
+    text = (GUIDE / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert blocks
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(block, names)
