@@ -10,9 +10,10 @@ from scipy.special import logsumexp
 from scipy.stats import Covariance, multivariate_normal
 
 from napari_coldatoms.lattice import GaussianPSF, Lattice, projection
-from napari_coldatoms.lattice.clusters import SitePrior, cluster_posteriors
+from napari_coldatoms.lattice.clusters import cluster_posteriors
 from napari_coldatoms.lattice.linear import site_scale
 from napari_coldatoms.lattice.optics import make_optics
+from napari_coldatoms.lattice.prior import SitePrior
 
 PRIOR = SitePrior(occupancy=0.45, brightness=1000.0, variance=120.0**2)
 NOISE = 15.0  # standard deviation of each pixel

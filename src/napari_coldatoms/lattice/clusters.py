@@ -19,7 +19,6 @@ the logarithm of the weight, and is then eliminated from Λ and h; an empty one 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,30 +26,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.optics import Optics
+from napari_coldatoms.lattice.prior import SitePrior
 
 FloatArray = NDArray[np.float64]
 
 # neighbours count as part of the surroundings from this part of the overlap of a site with itself
 _LEAST_OVERLAP = 0.02
 _MOST_AROUND = 192
-
-
-@dataclass(frozen=True)
-class SitePrior:
-    """What is known of every site before the image: occupancy p, mean µ and variance σ²."""
-
-    occupancy: float
-    brightness: float
-    variance: float
-
-    def mean(self, probability: FloatArray) -> FloatArray:
-        """Return the mean brightness of sites occupied with some probability (Eq. 38)."""
-        return self.brightness * probability
-
-    def spread(self, probability: FloatArray) -> FloatArray:
-        """Return the variance of their brightness (Eq. 39)."""
-        between = probability * (1 - probability) * self.brightness**2
-        return between + probability * self.variance
 
 
 def cluster_posteriors(

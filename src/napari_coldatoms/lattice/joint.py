@@ -15,19 +15,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_coldatoms.lattice.clusters import SitePrior
-from napari_coldatoms.lattice.estimators import (
+from napari_coldatoms.lattice.global_step import (
     GlobalStep,
     Known,
     first_regularisation,
-    local_step,
     prior_of,
 )
 from napari_coldatoms.lattice.judging import Options, Prepared
 from napari_coldatoms.lattice.linear import estimate_brightness, precondition, site_scale
+from napari_coldatoms.lattice.local_step import local_step
 from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit, find_misfit
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.preparation import MOST_UNCLEAR, adjust, refine
+from napari_coldatoms.lattice.prior import SitePrior
 from napari_coldatoms.lattice.setup import Setup
 from napari_coldatoms.lattice.shot import Shot
 from napari_coldatoms.statistics.bimodality import bimodality

@@ -11,13 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.lattice.estimators import (
     Estimate,
-    GlobalStep,
-    Known,
     estimate_alternating,
     estimate_global,
     estimate_local,
-    site_prior,
 )
+from napari_coldatoms.lattice.global_step import GlobalStep, Known, site_prior
 from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.preparation import (

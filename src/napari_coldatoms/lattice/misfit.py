@@ -43,10 +43,12 @@ class Misfit:
 
     def after(self, first: Misfit) -> Misfit:
         """Return this misfit and one that was found before, as one of round numbers."""
-        y, x = (
-            round((a + b) / _STEP) * _STEP for a, b in zip(self.offset, first.offset, strict=True)
-        )
-        return Misfit((y, x), round(self.width * first.width / _WIDTH_STEP) * _WIDTH_STEP)
+        y, x = (_rounded(a + b, _STEP) for a, b in zip(self.offset, first.offset, strict=True))
+        return Misfit((y, x), _rounded(self.width * first.width, _WIDTH_STEP))
+
+
+def _rounded(value: float, step: float) -> float:
+    return round(round(value / step) * step, 6)
 
 
 NO_MISFIT = Misfit()

@@ -16,13 +16,8 @@ from napari_coldatoms.lattice.defects import (
     find_outliers,
     smooth_map,
 )
-from napari_coldatoms.lattice.estimators import (
-    GlobalStep,
-    Known,
-    global_step,
-    local_step,
-    site_prior,
-)
+from napari_coldatoms.lattice.global_step import GlobalStep, Known, global_step, site_prior
+from napari_coldatoms.lattice.local_step import local_step
 from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit, find_misfit, fit_light
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.setup import LEAST_LIGHT, Setup
@@ -41,7 +36,7 @@ _CAPPED = 0.995  # mean of the square of a standard normal number, at most 9
 _FITTED = 0.7  # degrees of freedom that the global estimate takes for a site
 _MOST_EXCESS = 0.1
 _DARK_QUANTILE = 0.998  # brighter dark pixels may be hits that are not known to be bad
-MOST_UNCLEAR = 0.04  # expected errors beyond which a misfit cannot be told from them
+MOST_UNCLEAR = 0.06  # expected errors beyond which a misfit cannot be told from them
 _SETTLED = 0.01  # change of the signal on a site's area, in brightnesses
 
 
