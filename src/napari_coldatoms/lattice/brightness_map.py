@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.lattice.defects import fill_bad_pixels
+from napari_coldatoms.lattice.linear import estimate_brightness
 from napari_coldatoms.lattice.misfit import Misfit
 from napari_coldatoms.lattice.reconstruction import Reconstruction
 from napari_coldatoms.lattice.setup import Setup
@@ -163,21 +164,29 @@ def _equations(
     # shots may be brighter or darker as a whole
     shot = parameters.brightness * _relative(result).mean() / start.mean()
     judged = result.valid & np.isfinite(result.probability)
-    occupied = shot * np.where(judged, result.probability, parameters.occupancy)
+    occupied = shot * np.where(judged, result.probability, 0.0)
     good = np.where(result.bad_pixels, 0.0, 1.0)
     counts = fill_bad_pixels(image, result.bad_pixels)
     noise = parameters.excess_noise * max(float(counts.mean()), 0.0) + parameters.read_noise**2
     weight = 1 / max(noise, 1e-12)
-    rest = good * (counts - result.background - optics.image(occupied * start))
+    signal = counts - result.background
+    light = occupied * start
+    if not judged.all():
+        # sites at the rim and behind bad pixels: their light is taken away, nothing learnt from it
+        chance = np.where(judged, 0.0, min(max(parameters.occupancy, 0.1), 0.9))
+        variance = chance * (1 - chance) * (shot * start) ** 2
+        light = light + chance * shot * start
+        light = estimate_brightness(optics, signal, weight * good, light, variance)
+    rest = good * (signal - optics.image(light))
     scale = np.sqrt(optics.site_weights(good))
     own = scale**2 * optics.strength
     doubt = own * occupied * (shot - occupied)  # <s s> - <s><s>
     both = diags_array(scale * occupied)
     overlap = csr_array((optics.overlap, optics.sites, optics.ends), shape=(len(optics),) * 2)
-    light = both @ overlap @ both + diags_array(doubt)
+    sites = both @ overlap @ both + diags_array(doubt)
     mixed = diags_array(occupied * optics.collect(good)) @ mesh.sites
     level = mesh.pixels.T @ diags_array(good.ravel()) @ mesh.pixels
-    matrix = csr_array(block_array([[light, mixed], [mixed.T, level]]))
+    matrix = csr_array(block_array([[sites, mixed], [mixed.T, level]]))
     right = np.concatenate(
         [occupied * optics.collect(rest) - doubt * start, mesh.pixels.T @ rest.ravel()]
     )
