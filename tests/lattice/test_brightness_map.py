@@ -138,7 +138,7 @@ def test_smooth_map_is_learnt_from_few_shots():
         )
         errors.append(np.sqrt(np.mean((learnt - true) ** 2)))
     assert learnt.mean() == pytest.approx(1, abs=0.002)
-    assert errors[0] < 0.12
+    assert errors[0] < true.std()
     assert errors[1] < 0.05
     assert errors[2] < 0.025
 

@@ -24,10 +24,11 @@ from napari_coldatoms.lattice.global_step import (
 from napari_coldatoms.lattice.judging import Options, Prepared
 from napari_coldatoms.lattice.linear import estimate_brightness, precondition, site_scale
 from napari_coldatoms.lattice.local_step import local_step
-from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit, find_misfit
+from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit, find_misfit, fit_light
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.preparation import MOST_UNCLEAR, adjust, refine
 from napari_coldatoms.lattice.prior import SitePrior
+from napari_coldatoms.lattice.refinement import adapt_spread, weigh_clusters
 from napari_coldatoms.lattice.setup import Setup
 from napari_coldatoms.lattice.shot import Shot
 from napari_coldatoms.statistics.bimodality import bimodality
@@ -123,6 +124,8 @@ def prepare_together(setup: Setup, shots: Sequence[Shot], options: Options) -> l
         ]
         shots, misfits = [shot for shot, _, _ in adjusted], [misfit for _, _, misfit in adjusted]
         pool = pool_of(shots, pool)
+    if options.method == "alternating" and pool.has_contrast:
+        pool = replace(pool, prior=_adapted_prior(shots, pool))
     return [
         Prepared(shot, pool.known, pool.estimate(shot), misfit)
         for shot, misfit in zip(shots, misfits, strict=True)
@@ -235,17 +238,52 @@ def _adjust_together(
 
 
 def _common_misfit(shots: Sequence[Shot], pool: Pool, hwhm: float) -> Misfit:
-    sites, pixels = len(shots[0].optics), shots[0].image.size
-    most = max(1, min(_ENOUGH_SITES // sites, _MOST_PIXELS // pixels, len(shots)))
-    some = [shots[k] for k in np.linspace(0, len(shots) - 1, most).round().astype(int)]
+    some = _enough(shots)
     local = [local_step(shot, pool.estimate(shot), pool.prior)[1] for shot in some]
     certain = _pooled(some, local)
     if np.minimum(certain, 1 - certain).mean() > MOST_UNCLEAR:
         return NO_MISFIT
-    light = [shot.optics.image(p) for shot, p in zip(some, local, strict=True)]
-    return find_misfit(
-        np.stack([shot.signal for shot in some]),
-        np.stack([shot.good for shot in some]),
-        np.stack(light),
-        hwhm,
+    return find_misfit(*_stacked(some, local), hwhm)
+
+
+def _adapted_prior(shots: Sequence[Shot], pool: Pool) -> SitePrior:
+    """Return occupancy, brightness and spread anew, as `estimate_alternating` does for a shot."""
+    some = _enough(shots)
+    local = [local_step(shot, pool.estimate(shot), pool.prior) for shot in some]
+    brightness, _ = fit_light(*_stacked(some, [probability for _, probability in local]))
+    if not brightness > 0:
+        return pool.prior
+    chance = float(_pooled(some, [probability for _, probability in local]).mean())
+    least = 1 / (sum(int(shot.valid.sum()) for shot in some) + 2)
+    prior = replace(pool.prior, occupancy=min(max(chance, least), 1 - least), brightness=brightness)
+    found = [
+        weigh_clusters(shot, prior, *first, adapt=False)
+        for shot, first in zip(some, local, strict=True)
+    ]
+    probabilities = [probability for probability, _, _ in found]
+    information = [
+        site_scale(shot.optics, shot.weights(prior.mean(p))) ** 2 * shot.optics.strength
+        for shot, p in zip(some, probabilities, strict=True)
+    ]
+    return adapt_spread(
+        prior,
+        _pooled(some, probabilities),
+        _pooled(some, [own for _, own, _ in found]),
+        _pooled(some, information),
     )
+
+
+def _enough(shots: Sequence[Shot]) -> list[Shot]:
+    """Return some shots, spread over all: what is common to all is known well enough then."""
+    sites, pixels = len(shots[0].optics), shots[0].image.size
+    most = max(1, min(_ENOUGH_SITES // sites, _MOST_PIXELS // pixels, len(shots)))
+    return [shots[k] for k in np.linspace(0, len(shots) - 1, most).round().astype(int)]
+
+
+def _stacked(
+    shots: Sequence[Shot], probabilities: Sequence[FloatArray]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return signal, good pixels and light of the sites, each (shots, y, x)."""
+    light = [shot.optics.image(p) for shot, p in zip(shots, probabilities, strict=True)]
+    signal, good = [shot.signal for shot in shots], [shot.good for shot in shots]
+    return np.stack(signal), np.stack(good), np.stack(light)

@@ -31,12 +31,8 @@ def adapt_mean(shot: Shot, prior: SitePrior, probability: FloatArray) -> SitePri
     return replace(prior, occupancy=occupancy, brightness=brightness)
 
 
-def _adapt_spread(
-    shot: Shot,
-    prior: SitePrior,
-    probability: FloatArray,
-    own: FloatArray,
-    information: FloatArray,
+def adapt_spread(
+    prior: SitePrior, probability: FloatArray, own: FloatArray, information: FloatArray
 ) -> SitePrior:
     """Return the variance of the brightness anew, from the own light of sites that are clear.
 
@@ -44,9 +40,8 @@ def _adapt_spread(
     It comes out too small where many sites are unclear, and too large from the global estimate,
     where occupied sites have more noise: the geometric mean of both is taken.
     """
-    seen = shot.valid & (information > 0)
-    empty = seen & (probability < _UNCERTAIN)
-    occupied = seen & (probability > 1 - _UNCERTAIN)
+    empty = (information > 0) & (probability < _UNCERTAIN)
+    occupied = (information > 0) & (probability > 1 - _UNCERTAIN)
     if min(empty.sum(), occupied.sum()) < _FEWEST_CLEAR:
         return prior
     noise = float(own[empty].var() * information[empty].mean())
@@ -95,7 +90,8 @@ def weigh_clusters(
             rest, information, out=np.zeros_like(rest), where=information > 0
         )
         if turn == 0 and adapt:
-            prior = _adapt_spread(shot, prior, probability, own, information)
+            seen = shot.valid
+            prior = adapt_spread(prior, probability[seen], own[seen], information[seen])
         change = np.abs(probability - before).sum()
         if turn and change < _SETTLED * np.minimum(probability, 1 - probability).sum():
             break
