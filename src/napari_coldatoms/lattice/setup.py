@@ -91,6 +91,7 @@ class Setup:
         other = copy(self)
         other.optics = self.optics.with_relative_brightness(relative)
         other._adjusted = {}
+        other.__dict__.pop("dark_pixels", None)
         return other
 
     def adjusted(self, misfit: Misfit) -> Optics:
