@@ -130,7 +130,8 @@ def adjust(
             break
         wanted = more.after(total)
         other = replace(shot, optics=setup.adjusted(wanted))
-        better = estimate(other, like=step)
+        # not from the last λ: that of a wrong PSF may be far from that of the right one
+        better = estimate(other)
         if find_background:
             other, better = _with_background_map(setup, other, better, estimate)
         if better.mixture.contrast < step.mixture.contrast:
