@@ -20,7 +20,7 @@ from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_FEWEST_SITES = 4  # for a mixture of two modes
+FEWEST_SITES = 4  # for a mixture of two modes
 _RATIO = 3.0  # between trial values of the regularisation
 _MOST_RATIOS = 4  # from where the search begins
 _LIKELY_REGULARISATION = 1e-5, 1.0  # over the diagonal of MᵀM
@@ -86,9 +86,9 @@ def global_step(
         )
         return GlobalStep(brightness, known.mixture, noise / variance, has_contrast=True)
     count = int(shot.valid.sum())
-    if count < _FEWEST_SITES:
+    if count < FEWEST_SITES:
         raise ValueError(
-            f"expected at least {_FEWEST_SITES} sites in the frame or imaging parameters, found "
+            f"expected at least {FEWEST_SITES} sites in the frame or imaging parameters, found "
             f"{count} sites"
         )
     level = shot.mean_brightness()
@@ -217,6 +217,6 @@ def _most_contrast(
 def mixture_of(brightness: FloatArray, valid: BoolArray, otherwise: Mixture) -> Mixture:
     """Fit the two modes; where there are too few sites for that, return the other mixture."""
     values = brightness[valid]
-    if len(values) < _FEWEST_SITES or not np.ptp(values) > 0:
+    if len(values) < FEWEST_SITES or not np.ptp(values) > 0:
         return otherwise
     return fit_mixture(values, start=otherwise)

@@ -15,7 +15,7 @@ from napari_coldatoms.lattice.estimators import (
     estimate_global,
     estimate_local,
 )
-from napari_coldatoms.lattice.global_step import GlobalStep, Known, site_prior
+from napari_coldatoms.lattice.global_step import FEWEST_SITES, GlobalStep, Known, site_prior
 from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.preparation import (
@@ -24,13 +24,18 @@ from napari_coldatoms.lattice.preparation import (
     adjust,
     make_shot,
     refine,
+    refine_known,
 )
 from napari_coldatoms.lattice.reconstruction import Reconstruction
 from napari_coldatoms.lattice.setup import Setup
 from napari_coldatoms.lattice.shot import Shot
 from napari_coldatoms.lattice.snr import Method
+from napari_coldatoms.statistics.mixture import Mixture
 
 BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+_RAREST = 1e-6  # occupancy, for a mixture
 
 _ESTIMATORS: dict[str, Callable[[Shot, Known | None, GlobalStep | None], Estimate]] = {
     "alternating": estimate_alternating,
@@ -110,7 +115,10 @@ def prepare(setup: Setup, image: ArrayLike, options: Options) -> Prepared:
     shot = first_shot(setup, image, options)
     parameters = options.parameters
     if parameters is not None:
-        return Prepared(shot, Known(parameters, setup.signal_to_noise().mixture(parameters)))
+        known = Known(parameters, setup.signal_to_noise().mixture(parameters))
+        return Prepared(
+            refine_known(setup, shot, known) if options.find_background else shot, known
+        )
     find = options.find_background
     shot, step = refine(setup, shot, find_background=find, find_bad=options.find_bad)
     if not options.find_misfit:
@@ -130,18 +138,39 @@ def judge(setup: Setup, prepared: Prepared, options: Options) -> Reconstruction:
 
 
 def _deconvolve(setup: Setup, shot: Shot, known: Known | None) -> Estimate:
+    if shot.valid.sum() < FEWEST_SITES:
+        raise ValueError(
+            f"expected at least {FEWEST_SITES} sites in the frame for deconvolution, found "
+            f"{shot.valid.sum()} sites"
+        )
     found = setup.deconvolver.estimate(shot.signal, bad=shot.good == 0)
     clear = found.bimodality.is_supported
     seen = replace(shot, valid=shot.valid & np.isfinite(found.brightness))
-    step = GlobalStep(found.brightness, found.mixture, found.regularisation, clear)
+    mixture = found.mixture
+    if known is not None and not clear:
+        mixture, clear = _known_modes(found.brightness[seen.valid], known.parameters), True
+    step = GlobalStep(found.brightness, mixture, found.regularisation, clear)
     return Estimate(
         found.brightness,
-        found.mixture.probability(found.brightness),
-        found.mixture.threshold,
-        found.mixture,
+        mixture.probability(found.brightness),
+        mixture.threshold,
+        mixture,
         site_prior(step, seen, known),
         clear,
     )
+
+
+def _known_modes(brightness: FloatArray, parameters: ImagingParameters) -> Mixture:
+    """Return the modes of known imaging parameters, as wide as makes the brightnesses likely."""
+    p = min(max(parameters.occupancy, _RAREST), 1 - _RAREST)
+    mean, spread = parameters.brightness, parameters.brightness_sd
+    modes = [
+        Mixture(
+            np.array([1 - p, p]), np.array([0.0, mean]), np.array([width, np.hypot(width, spread)])
+        )
+        for width in mean * np.geomspace(0.003, 1.0, 60)
+    ]
+    return max(modes, key=lambda m: float(np.log(m.density(brightness) + 1e-300).sum()))
 
 
 def _result(

@@ -36,8 +36,9 @@ _CAPPED = 0.995  # mean of the square of a standard normal number, at most 9
 _FITTED = 0.7  # degrees of freedom that the global estimate takes for a site
 _MOST_EXCESS = 0.1
 _DARK_QUANTILE = 0.998  # brighter dark pixels may be hits that are not known to be bad
-MOST_UNCLEAR = 0.06  # expected errors beyond which a misfit cannot be told from them
+MOST_UNCLEAR = 0.06  # expected errors beyond which nothing else can be told from them
 _SETTLED = 0.01  # change of the signal on a site's area, in brightnesses
+_SIGNIFICANT = 4.0  # standard errors
 
 
 def make_shot(
@@ -100,6 +101,28 @@ def refine(
             shot = _without(shot, (shot.good == 0) | outlying)
             step = estimate(shot, like=step, tune=False)
     return _with_background_map(setup, shot, step, estimate) if find_background else (shot, step)
+
+
+def refine_known(setup: Setup, shot: Shot, known: Known) -> Shot:
+    """Return a shot of known imaging parameters with the background map found.
+
+    A background that is a tenth too high or too low would make atoms of it, or hide them. Where
+    the occupation is not clear enough to tell, it stays as it is.
+    """
+    brightness = known.parameters.brightness
+    area = min(setup.lattice.site_area, float(shot.image.size))
+    for _ in range(_ROUNDS):
+        step = global_step(shot, known)
+        _, probability = local_step(shot, step, site_prior(step, shot, known))
+        unclear = np.minimum(probability, 1 - probability)[shot.valid]
+        if unclear.sum() > MOST_UNCLEAR * len(unclear):
+            break
+        rest = shot.signal - brightness * shot.optics.image(probability)
+        change = smooth_map(rest, shot.good, _mean_spacing(shot))
+        if np.abs(change).max() * area < _SETTLED * brightness:
+            break
+        shot = shot.with_background(shot.background + change)
+    return shot
 
 
 def adjust(
@@ -198,8 +221,7 @@ def _first_background(
             raise ValueError(
                 f"expected a background 'auto', a number or an array, found {background!r}"
             )
-        level = parameters.background if parameters else _dark_level(setup, shot)
-        return np.full(setup.image_shape, level)
+        return np.full(setup.image_shape, _first_level(setup, shot, parameters))
     given = np.asarray(background, dtype=np.float64)
     if given.shape not in ((), setup.image_shape):
         raise ValueError(
@@ -211,13 +233,20 @@ def _first_background(
     return np.broadcast_to(given, setup.image_shape).astype(np.float64)
 
 
-def _dark_level(setup: Setup, shot: Shot) -> float:
+def _first_level(setup: Setup, shot: Shot, parameters: ImagingParameters | None) -> float:
+    """Return the level of the pixels without light, or the known one unless they deny it."""
     dark = setup.dark_pixels & (shot.good > 0)
-    if dark.sum() >= max(100, 0.01 * dark.size):
-        # not the median, which is 0 where there is less than a count per pixel
-        values = shot.image[dark]
-        return float(values[values <= np.quantile(values, _DARK_QUANTILE)].mean())
-    return dark_level(shot.image[shot.good > 0])
+    if dark.sum() < max(100, 0.01 * dark.size):
+        return parameters.background if parameters else dark_level(shot.image[shot.good > 0])
+    # not the median, which is 0 where there is less than a count per pixel
+    values = shot.image[dark]
+    values = values[values <= np.quantile(values, _DARK_QUANTILE)]
+    level = float(values.mean())
+    if parameters is not None:
+        error = float(values.std()) / len(values) ** 0.5
+        if abs(level - parameters.background) < _SIGNIFICANT * error:
+            return parameters.background
+    return level
 
 
 def _with_background_map(
@@ -243,8 +272,11 @@ def _background_change(shot: Shot, probability: FloatArray) -> FloatArray:
     """Return what the image shows beside sites of the mean brightness, smoothed."""
     light = shot.optics.image(probability)
     brightness, _ = fit_light(shot.signal, shot.good, light)
-    spacing = (shot.image.size / len(probability)) ** 0.5
-    return smooth_map(shot.signal - brightness * light, shot.good, spacing)
+    return smooth_map(shot.signal - brightness * light, shot.good, _mean_spacing(shot))
+
+
+def _mean_spacing(shot: Shot) -> float:
+    return float((shot.image.size / len(shot.optics)) ** 0.5)
 
 
 def _check_at_least(name: str, value: float, least: float) -> None:

@@ -131,8 +131,8 @@ class Reconstructor:
         method : {"alternating", "local", "global", "deconvolution"}
             The estimator; the first is the most accurate, the others are faster.
         background : "auto", float or (y, x) array
-            Counts per pixel without light of the sites. "auto" takes it from the parameters, if
-            there are any, and otherwise finds a smooth map.
+            Counts per pixel without light of the sites. "auto" finds a smooth map, beginning with
+            the background of the parameters, if there are any.
         read_noise : float
             Standard deviation of the camera's read noise, in counts.
         excess_noise : float
@@ -154,7 +154,8 @@ class Reconstructor:
         ------
         ValueError
             If the image has another shape or no finite pixel, a parameter is out of its range, or
-            fewer than four sites are in the frame and no parameters are given.
+            fewer than four sites are in the frame and no parameters are given, or the method is
+            "deconvolution".
         TypeError
             If the mask of bad pixels is not boolean.
         """
