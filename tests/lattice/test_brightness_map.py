@@ -56,7 +56,9 @@ def decided(reconstructor, simulations):
     images = [simulation.image for simulation in simulations]
     results = []
     for image, simulation in zip(images, simulations, strict=True):
-        result = reconstructor.reconstruct(image, parameters=KNOWN, method="global")
+        result = reconstructor.reconstruct(
+            image, parameters=KNOWN, background=50.0, method="global"
+        )
         sure = simulation.occupied.astype(float)
         results.append(replace(result, probability=sure, occupied=simulation.occupied))
     return images, results
@@ -209,7 +211,9 @@ def test_bad_pixels_and_sites_outside_do_not_count():
     results = [
         replace(result, probability=np.where(result.valid, simulation.occupied, np.nan))
         for simulation in simulations
-        for result in [reconstructor.reconstruct(simulation.image, parameters=KNOWN)]
+        for result in [
+            reconstructor.reconstruct(simulation.image, parameters=KNOWN, background=50.0)
+        ]
     ]
     seen = np.any([result.valid for result in results], axis=0)
     assert 0 < (~seen).sum() < 50

@@ -41,8 +41,9 @@ _WITHOUT_TRIAL = 1e3
 _TOWARDS_MEAN = 0.05  # atoms' worth
 _LEVEL_RIDGE = 1e-3  # where all sites are always occupied, background and light look alike
 _DIMMEST, _BRIGHTEST = 0.05, 20.0
-_TOLERANCE = 1e-5
+_TOLERANCE = 1e-4
 _MOST_STEPS = 3000
+_MOST_COARSE = 14  # steps of the coarse mesh along each side of the frame
 
 
 def learn_brightness(
@@ -77,7 +78,7 @@ def learn_brightness(
     seen = np.zeros(len(setup.lattice))
     start = None
     count = 0
-    mesh = _Mesh(setup)
+    mesh = _Mesh(setup, _MESH)
     for image, result in zip(images, results, strict=True):
         if not (result.has_contrast and result.valid.any()):
             continue
@@ -94,7 +95,7 @@ def learn_brightness(
     known = seen > 0.5
     if not known.any():
         raise ValueError("expected sites that were seen occupied, found none")
-    prior = _Prior(setup, start, float(np.average(start, weights=seen)))
+    prior = _Prior(setup, mesh, start, float(np.average(start, weights=seen)))
     stiffness = _WITHOUT_TRIAL if second is None else prior.best_stiffness(first, second)
     everything = first if second is None else first + second
     brightness = start + prior.solve(everything, stiffness)[: len(start)]
@@ -122,28 +123,42 @@ class _Equations:
 
 
 class _Mesh:
-    """Tent functions on a coarse grid: linear interpolation of the background."""
+    """Tent functions on a coarse grid over the frame: linear interpolation.
 
-    def __init__(self, setup: Setup) -> None:
+    Parameters
+    ----------
+    setup : Setup
+        Its frame.
+    spacing : float
+        About the distance of the nodes, in px.
+    """
+
+    def __init__(self, setup: Setup, spacing: float) -> None:
         rows, columns = setup.image_shape
         self._size = np.array(setup.image_shape) - 1.0
-        self._nodes = np.maximum(2, np.rint(self._size / _MESH).astype(int) + 1)
+        self._shape = np.maximum(2, np.rint(self._size / spacing).astype(int) + 1)
         y, x = np.mgrid[:rows, :columns]
-        self.pixels = self._at(np.column_stack([y.ravel(), x.ravel()]))
-        self.sites = self._at(setup.lattice.positions)
+        self.pixels = self.at(np.column_stack([y.ravel(), x.ravel()]))
+        self.sites = self.at(setup.lattice.positions)
 
-    def _at(self, places: NDArray[Any]) -> csr_array:
+    @property
+    def nodes(self) -> FloatArray:
+        """Positions (y, x) of the nodes, in px."""
+        y, x = (np.linspace(0, size, n) for size, n in zip(self._size, self._shape, strict=True))
+        return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def at(self, places: NDArray[Any]) -> csr_array:
         """Return the tent functions at some places, (places, nodes)."""
         from scipy.sparse import csr_array
 
-        grid = np.clip(places / np.maximum(self._size, 1), 0, 1) * (self._nodes - 1)
-        low = np.minimum(grid.astype(int), self._nodes - 2)
+        grid = np.clip(places / np.maximum(self._size, 1), 0, 1) * (self._shape - 1)
+        low = np.minimum(grid.astype(int), self._shape - 2)
         part = grid - low
         corners = [(a, b) for a in (0, 1) for b in (0, 1)]
-        node = [(low[:, 0] + a) * self._nodes[1] + low[:, 1] + b for a, b in corners]
+        node = [(low[:, 0] + a) * self._shape[1] + low[:, 1] + b for a, b in corners]
         value = [np.abs(1 - a - part[:, 0]) * np.abs(1 - b - part[:, 1]) for a, b in corners]
         place = np.tile(np.arange(len(places)), 4)
-        shape = (len(places), int(self._nodes.prod()))
+        shape = (len(places), int(self._shape.prod()))
         return csr_array((np.concatenate(value), (place, np.concatenate(node))), shape=shape)
 
 
@@ -196,13 +211,16 @@ def _equations(
 class _Prior:
     """What is expected of a map before any image; solves the normal equations with it."""
 
-    def __init__(self, setup: Setup, start: FloatArray, mean: float) -> None:
-        from scipy.sparse import eye_array
+    def __init__(self, setup: Setup, mesh: _Mesh, start: FloatArray, mean: float) -> None:
+        from scipy.sparse import block_diag, csr_array, eye_array
 
         rough = eye_array(len(start)) - _from_neighbours(setup.lattice.positions)
         self._rough = (rough.T @ rough).tocsr()
         self._start = start
         self._mean = mean
+        coarse = _Mesh(setup, max(_MESH, max(setup.image_shape) / _MOST_COARSE))
+        blocks = [coarse.at(setup.lattice.positions), coarse.at(mesh.nodes)]
+        self._coarse = csr_array(block_diag(blocks))
 
     def best_stiffness(self, first: _Equations, second: _Equations) -> float:
         """Return the stiffness with which either half of the shots predicts the other best."""
@@ -224,7 +242,6 @@ class _Prior:
     ) -> FloatArray:
         """Return the changes of brightnesses and background of the highest posterior."""
         from scipy.sparse import block_array, diags_array
-        from scipy.sparse.linalg import cg
 
         count = len(self._start)
         atom = equations.atom / equations.shots
@@ -234,9 +251,41 @@ class _Prior:
         matrix = equations.matrix + block_array([[sites, None], [None, level]], format="csr")
         right = equations.right.copy()
         right[:count] -= smooth * (self._rough @ self._start) + pull * (self._start - self._mean)
-        jacobi = diags_array(1 / np.maximum(matrix.diagonal(), 1e-300))
-        change, _ = cg(matrix, right, x0=first, rtol=_TOLERANCE, maxiter=_MOST_STEPS, M=jacobi)
-        return np.asarray(change)
+        return _conjugate_gradients(matrix, right, self._coarse, first)
+
+
+def _conjugate_gradients(
+    matrix: csr_array, right: FloatArray, coarse: csr_array, first: FloatArray | None
+) -> FloatArray:
+    """Solve; preconditioned by the diagonal and, for what varies slowly, on a coarse mesh."""
+    small = (coarse.T @ matrix @ coarse).toarray()
+    # nodes without sites around them are in no equation
+    small += np.diag(np.where(np.diagonal(small) > 0, 1e-9 * np.diagonal(small), 1.0))
+    inverse = np.linalg.inv(small)
+    jacobi = 1 / np.maximum(matrix.diagonal(), 1e-300)
+    restrict = coarse.T.tocsr()
+
+    def precondition(r: FloatArray) -> FloatArray:
+        return np.asarray(jacobi * r + coarse @ np.einsum("ij,j", inverse, restrict @ r))
+
+    # sums not by BLAS, whose threads take longer to wake up than these take
+    x = np.zeros_like(right) if first is None else first.copy()
+    r = right - matrix @ x
+    goal = _TOLERANCE**2 * float(np.einsum("i,i", right, precondition(right)))
+    z = precondition(r)
+    p = z
+    rz = float(np.einsum("i,i", r, z))
+    for _ in range(_MOST_STEPS):
+        if rz <= goal:
+            break
+        q = matrix @ p
+        length = rz / float(np.einsum("i,i", p, q))
+        x += length * p
+        r -= length * q
+        z = precondition(r)
+        rz, before = float(np.einsum("i,i", r, z)), rz
+        p = z + rz / before * p
+    return x
 
 
 def _from_neighbours(positions: FloatArray) -> csr_array:

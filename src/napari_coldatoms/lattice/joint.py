@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.global_step import (
+    FEWEST_SITES,
     GlobalStep,
     Known,
     first_regularisation,
@@ -36,7 +37,6 @@ from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 
 FloatArray = NDArray[np.float64]
 
-_FEWEST_SITES = 4
 _ROUNDS = 2
 _RANGE = 30.0  # of λ around a first guess, either way
 _SEARCH = {"xatol": 0.2, "maxiter": 12}  # in ln λ
@@ -137,9 +137,9 @@ def pool_of(shots: Sequence[Shot], like: Pool | None = None) -> Pool:
     from scipy.optimize import minimize_scalar
 
     sites = np.array([shot.valid.sum() for shot in shots])
-    if sites.sum() < _FEWEST_SITES:
+    if sites.sum() < FEWEST_SITES:
         raise ValueError(
-            f"expected at least {_FEWEST_SITES} sites in all images together or imaging "
+            f"expected at least {FEWEST_SITES} sites in all images together or imaging "
             f"parameters, found {sites.sum()} sites"
         )
     level = float(np.average([shot.mean_brightness() for shot in shots], weights=sites))
