@@ -80,7 +80,11 @@ def one_size(side: int, seconds: float) -> Row:
 
     def known(method: Any) -> Callable[[], object]:
         return lambda: reconstructor.reconstruct(
-            truth.image, method=method, parameters=IMAGING, bad_pixels=None
+            truth.image,
+            method=method,
+            parameters=IMAGING,
+            background=IMAGING.background,
+            bad_pixels=None,
         )
 
     def found(method: Any) -> Callable[[], object]:

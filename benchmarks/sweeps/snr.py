@@ -84,7 +84,11 @@ def one_set(rng: np.random.Generator, sites: int) -> Row:
     reconstructor = Reconstructor(lattice, psf, image_shape=shape)
     for method in METHODS:
         found = reconstructor.reconstruct(
-            truth.image, method=method, parameters=parameters, bad_pixels=None
+            truth.image,
+            method=method,
+            parameters=parameters,
+            background=parameters.background,
+            bad_pixels=None,
         )
         row["snr_db"] = found.snr_db
         row[f"{method} ssr"] = squared_residuals(found, truth) / brightness**2
