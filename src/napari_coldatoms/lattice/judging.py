@@ -35,7 +35,8 @@ from napari_coldatoms.statistics.mixture import Mixture
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
-_RAREST = 1e-6  # occupancy, for a mixture
+_RAREST, _SHARPEST = 1e-6, 1e-3  # occupancy, and noise over brightness, for a mixture
+_EM_STEPS = 20
 
 _ESTIMATORS: dict[str, Callable[[Shot, Known | None, GlobalStep | None], Estimate]] = {
     "alternating": estimate_alternating,
@@ -161,16 +162,19 @@ def _deconvolve(setup: Setup, shot: Shot, known: Known | None) -> Estimate:
 
 
 def _known_modes(brightness: FloatArray, parameters: ImagingParameters) -> Mixture:
-    """Return the modes of known imaging parameters, as wide as makes the brightnesses likely."""
-    p = min(max(parameters.occupancy, _RAREST), 1 - _RAREST)
+    """Return modes of known means, with weights and a common noise that suit the brightnesses."""
     mean, spread = parameters.brightness, parameters.brightness_sd
-    modes = [
-        Mixture(
-            np.array([1 - p, p]), np.array([0.0, mean]), np.array([width, np.hypot(width, spread)])
+    p, noise = parameters.occupancy, 0.25 * mean
+    for _ in range(_EM_STEPS):
+        p = min(max(p, _RAREST), 1 - _RAREST)
+        modes = Mixture(
+            np.array([1 - p, p]), np.array([0.0, mean]), np.array([noise, np.hypot(noise, spread)])
         )
-        for width in mean * np.geomspace(0.003, 1.0, 60)
-    ]
-    return max(modes, key=lambda m: float(np.log(m.density(brightness) + 1e-300).sum()))
+        upper = modes.probability(brightness)
+        p = float(upper.mean())
+        rest = (1 - upper) * brightness**2 + upper * ((brightness - mean) ** 2 - spread**2)
+        noise = max(float(rest.mean()), (_SHARPEST * mean) ** 2) ** 0.5
+    return modes
 
 
 def _result(
