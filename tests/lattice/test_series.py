@@ -151,15 +151,15 @@ def test_given_map_is_that_of_a_reconstructor(reconstructor, stack):
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_learnt_map_mends_uneven_brightness(joint):
-    lattice = Lattice.square(4.0, (18, 18), origin=(12.3, 11.6))
-    shape = (92, 92)
+    lattice = Lattice.square(4.0, (16, 16), origin=(12.3, 11.6))
+    shape = (84, 84)
     place = lattice.positions - lattice.positions.mean(axis=0)
     distance = (place**2).sum(axis=1)
     true = np.exp(-distance / distance.max())
     imaging = {**IMAGING, "brightness": 1000.0 * true, "brightness_sd": 80.0}
     simulations = [
         simulate(lattice, PSF, image_shape=shape, occupancy=0.5, rng=10 + k, **imaging)
-        for k in range(6)
+        for k in range(5)
     ]
     reconstructor = Reconstructor(lattice, PSF, image_shape=shape)
 
@@ -176,7 +176,7 @@ def test_learnt_map_mends_uneven_brightness(joint):
     assert plain > 0.01
     assert known < learnt < 0.5 * (plain + known)
     relative = results[0].relative_brightness
-    assert np.sqrt(np.mean((relative - true / true.mean()) ** 2)) < 0.05
+    assert np.sqrt(np.mean((relative - true / true.mean()) ** 2)) < 0.07
 
 
 def test_nothing_is_learnt_without_contrast(reconstructor):

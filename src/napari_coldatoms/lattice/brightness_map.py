@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.lattice.defects import fill_bad_pixels
 from napari_coldatoms.lattice.linear import estimate_brightness
+from napari_coldatoms.lattice.mesh import Mesh
 from napari_coldatoms.lattice.misfit import Misfit
 from napari_coldatoms.lattice.reconstruction import Reconstruction
 from napari_coldatoms.lattice.setup import Setup
@@ -78,7 +79,7 @@ def learn_brightness(
     seen = np.zeros(len(setup.lattice))
     start = None
     count = 0
-    mesh = _Mesh(setup, _MESH)
+    mesh = Mesh(setup, _MESH)
     for image, result in zip(images, results, strict=True):
         if not (result.has_contrast and result.valid.any()):
             continue
@@ -122,53 +123,13 @@ class _Equations:
         )
 
 
-class _Mesh:
-    """Tent functions on a coarse grid over the frame: linear interpolation.
-
-    Parameters
-    ----------
-    setup : Setup
-        Its frame.
-    spacing : float
-        About the distance of the nodes, in px.
-    """
-
-    def __init__(self, setup: Setup, spacing: float) -> None:
-        rows, columns = setup.image_shape
-        self._size = np.array(setup.image_shape) - 1.0
-        self._shape = np.maximum(2, np.rint(self._size / spacing).astype(int) + 1)
-        y, x = np.mgrid[:rows, :columns]
-        self.pixels = self.at(np.column_stack([y.ravel(), x.ravel()]))
-        self.sites = self.at(setup.lattice.positions)
-
-    @property
-    def nodes(self) -> FloatArray:
-        """Positions (y, x) of the nodes, in px."""
-        y, x = (np.linspace(0, size, n) for size, n in zip(self._size, self._shape, strict=True))
-        return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
-
-    def at(self, places: NDArray[Any]) -> csr_array:
-        """Return the tent functions at some places, (places, nodes)."""
-        from scipy.sparse import csr_array
-
-        grid = np.clip(places / np.maximum(self._size, 1), 0, 1) * (self._shape - 1)
-        low = np.minimum(grid.astype(int), self._shape - 2)
-        part = grid - low
-        corners = [(a, b) for a in (0, 1) for b in (0, 1)]
-        node = [(low[:, 0] + a) * self._shape[1] + low[:, 1] + b for a, b in corners]
-        value = [np.abs(1 - a - part[:, 0]) * np.abs(1 - b - part[:, 1]) for a, b in corners]
-        place = np.tile(np.arange(len(places)), 4)
-        shape = (len(places), int(self._shape.prod()))
-        return csr_array((np.concatenate(value), (place, np.concatenate(node))), shape=shape)
-
-
 def _relative(result: Reconstruction) -> FloatArray:
     given = result.relative_brightness
     return np.ones(len(result.valid)) if given is None else given
 
 
 def _equations(
-    setup: Setup, mesh: _Mesh, image: FloatArray, result: Reconstruction, start: FloatArray
+    setup: Setup, mesh: Mesh, image: FloatArray, result: Reconstruction, start: FloatArray
 ) -> _Equations:
     """Return one shot's normal equations, linear around the brightnesses of the start."""
     from scipy.sparse import block_array, csr_array, diags_array
@@ -211,14 +172,14 @@ def _equations(
 class _Prior:
     """What is expected of a map before any image; solves the normal equations with it."""
 
-    def __init__(self, setup: Setup, mesh: _Mesh, start: FloatArray, mean: float) -> None:
+    def __init__(self, setup: Setup, mesh: Mesh, start: FloatArray, mean: float) -> None:
         from scipy.sparse import block_diag, csr_array, eye_array
 
         rough = eye_array(len(start)) - _from_neighbours(setup.lattice.positions)
         self._rough = (rough.T @ rough).tocsr()
         self._start = start
         self._mean = mean
-        coarse = _Mesh(setup, max(_MESH, max(setup.image_shape) / _MOST_COARSE))
+        coarse = Mesh(setup, max(_MESH, max(setup.image_shape) / _MOST_COARSE))
         blocks = [coarse.at(setup.lattice.positions), coarse.at(mesh.nodes)]
         self._coarse = csr_array(block_diag(blocks))
 

@@ -225,7 +225,7 @@ class Reconstructor:
 
         Least squares over all shots, given the probabilities of occupation and with the light of
         the neighbours taken into account; the fewer atoms a site has held, the more it follows the
-        sites around it. Five images of 1600 sites tell a smooth map to 2 %.
+        sites around it. Five images of 1600 sites, learnt from twice, tell a smooth map to 2.5 %.
 
         Parameters
         ----------
