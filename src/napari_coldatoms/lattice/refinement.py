@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from napari_coldatoms.lattice.clusters import cluster_posteriors
 from napari_coldatoms.lattice.linear import estimate_brightness, site_scale
@@ -97,4 +98,16 @@ def weigh_clusters(
             break
         unclear = np.minimum(probability, 1 - probability) > _UNCERTAIN
         centres = np.flatnonzero(unclear).astype(np.int32)
-    return probability, own, prior
+    return _sobered(probability), own, prior
+
+
+def _sobered(probability: FloatArray) -> FloatArray:
+    """Return probabilities whose log-odds are smaller, the more sites are not clear.
+
+    Errors come in groups of more sites than a cluster has: where many sites are not clear, a
+    cluster's surroundings look more certain than they are. By how much is read off simulated
+    images of 10 to 16 dB, in which the log-odds divided by ``1 + 3 u^0.65``, u being the share of
+    sites that are not clear, give the truth its largest likelihood.
+    """
+    unclear = float((np.minimum(probability, 1 - probability) > _UNCERTAIN).mean())
+    return np.asarray(expit(logit(probability) / (1 + 3 * unclear**0.65)))
