@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export COLDATOMS_TEST_DATA
 
-.PHONY: help demo test slow lint bench accuracy docs install clean
+.PHONY: help demo test slow lint bench accuracy sweeps docs install clean
 
 help:
 	@echo "make demo      the main job on the bundled sample"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint      style, types, layering, manifest"
 	@echo "make bench     how fast the computations are"
 	@echo "make accuracy  the full accuracy tables, recorded in docs/"
+	@echo "make sweeps    accuracy, time and robustness of the lattice estimators, drawn in docs/gallery"
 	@echo "make docs      the documentation, in docs/_build/html"
 
 install: $(VENV)/.installed
@@ -51,6 +52,11 @@ bench: install
 
 accuracy: install
 	$(BIN)/python -m benchmarks.accuracy
+
+sweeps: $(VENV)/.docs
+	$(BIN)/python -m benchmarks.sweeps snr
+	$(BIN)/python -m benchmarks.sweeps runtime
+	$(BIN)/python -m benchmarks.sweeps robustness
 
 docs: $(VENV)/.docs
 	sh tools/with_display.sh $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -29,7 +30,7 @@ from napari_coldatoms.lattice.preparation import (
 from napari_coldatoms.lattice.reconstruction import Reconstruction
 from napari_coldatoms.lattice.setup import Setup
 from napari_coldatoms.lattice.shot import Shot
-from napari_coldatoms.lattice.snr import Method
+from napari_coldatoms.lattice.snr import Method, SignalToNoise, error_rate_at
 from napari_coldatoms.statistics.mixture import Mixture
 
 BoolArray = NDArray[np.bool_]
@@ -194,29 +195,41 @@ def _result(
         read_noise=shot.read_noise,
         excess_noise=shot.excess_noise,
     )
+    errors = float(np.minimum(judged, 1 - judged).mean()) if len(judged) else math.nan
+    ratio = setup.signal_to_noise(misfit.width)
+    remarks = list(_remarks(setup, valid, estimate))
+    if estimate.has_contrast and options.method in ("local", "alternating"):
+        usual = _usual_errors(ratio, found, options.method)
+        if errors > max(_MANY * usual, _FEW_ERRORS):
+            remarks.append(
+                f"{100 * errors:.2g} % errors are to be expected, where images of this "
+                f"signal-to-noise ratio have {100 * usual:.2g} %: lattice, PSF or background may "
+                "be wrong"
+            )
     return Reconstruction(
         brightness=np.where(valid, estimate.brightness, np.nan),
         occupied=probability > 0.5,
         probability=probability,
         threshold=estimate.threshold,
         mixture=estimate.mixture,
-        predicted_error_rate=float(np.minimum(judged, 1 - judged).mean())
-        if len(judged)
-        else np.nan,
-        snr_db=setup.signal_to_noise(misfit.width).decibel(found)
-        if estimate.has_contrast
-        else np.nan,
+        predicted_error_rate=errors,
+        snr_db=ratio.decibel(found) if estimate.has_contrast else math.nan,
         background=background,
         parameters=found,
         valid=valid,
         bad_pixels=shot.good == 0,
         has_contrast=estimate.has_contrast,
-        remarks=tuple(_remarks(setup, valid, estimate)),
+        remarks=tuple(remarks),
         method=options.method,
         offset=misfit.offset,
         psf_width=misfit.width,
         relative_brightness=None if (relative == 1).all() else relative,
     )
+
+
+def _usual_errors(ratio: SignalToNoise, parameters: ImagingParameters, method: Method) -> float:
+    usual = error_rate_at(ratio.decibel(parameters), parameters, method=method)
+    return max(usual, ratio.least_error_rate(parameters))
 
 
 def _remarks(setup: Setup, valid: BoolArray, estimate: Estimate) -> Iterator[str]:

@@ -17,7 +17,7 @@ BoolArray = NDArray[np.bool_]
 _PASSES = 2
 _BETWEEN = 0.3  # distance from µ/2, in µ, of the sites that lie between the modes
 _TAIL_BINS = 15
-_TAIL_RATES = np.geomspace(2.0, 60.0, 40)
+_TAIL_RATES = np.geomspace(4.0, 60.0, 32)
 _TAIL_LEANS = np.linspace(-2.0, 2.0, 33)
 
 

@@ -119,6 +119,19 @@ class SignalToNoise:
         error = self.mean_squared_error(parameters)
         return _decibel(parameters.brightness**2 / error) if error > 0 else math.inf
 
+    def least_error_rate(self, parameters: ImagingParameters) -> float:
+        """Return the share of errors if the other sites were known, see `least_error_rate`."""
+        p, mean, spread = parameters.occupancy, parameters.brightness, parameters.brightness_sd
+        guess = min(p, 1 - p)
+        if guess == 0:
+            return 0.0
+        noise = max(parameters.noise_variance(self._lattice.site_area), (_SHARPEST * mean) ** 2)
+        eigenvalues = self._spectrum / noise
+        scatter = max(p * spread**2, 1e-6 / float(eigenvalues.mean()))
+        information = 1 / float(np.mean(1 / (1 / scatter + eigenvalues))) - 1 / scatter
+        width = max(1 / math.sqrt(information) / mean, _SHARPEST)
+        return min(guess, _best_split(p, width, math.hypot(width, spread / mean)))
+
     def mixture(self, parameters: ImagingParameters) -> Mixture:
         """Return the modes that the best linear estimate has for these parameters.
 
@@ -205,27 +218,7 @@ def least_error_rate(lattice: Lattice, psf: PSF, parameters: ImagingParameters) 
     and the ratio alone would promise too much: its curve is that of images whose errors come from
     the overlap.
     """
-    p, mean, spread = parameters.occupancy, parameters.brightness, parameters.brightness_sd
-    guess = min(p, 1 - p)
-    noise = parameters.noise_variance(lattice.site_area)
-    if guess == 0:
-        return 0.0
-    overlap = _overlap(_representative(lattice), psf)
-    least = max(noise, (_SHARPEST * mean) ** 2)
-    scatter = max(p * spread**2, 1e-6 * least / float(overlap.diagonal().mean()))
-    information = _least_information(overlap / least, 1 / scatter)
-    width = max(1 / math.sqrt(information) / mean, _SHARPEST)
-    return min(guess, _best_split(p, width, math.hypot(width, spread / mean)))
-
-
-def _least_information(overlap: FloatArray, prior: float) -> float:
-    """Return ``1/C - D``, what an image tells about a site, for a prior information D."""
-    from scipy.linalg import eigh
-
-    values, vectors = eigh(overlap)
-    # by each site: the mean of the inverse would favour the border of the patch
-    diagonal = (vectors**2) @ (1 / (prior + np.maximum(values, 0.0)))
-    return float(np.median(1 / diagonal - prior))
+    return SignalToNoise(lattice, psf).least_error_rate(parameters)
 
 
 def error_rate_at(
