@@ -39,6 +39,9 @@ FloatArray = NDArray[np.float64]
 _RAREST, _SHARPEST = 1e-6, 1e-3  # occupancy, and noise over brightness, for a mixture
 _EM_STEPS = 20
 
+# times the usual errors, and share of errors, from which on a remark is made
+_MANY, _FEW_ERRORS = 20.0, 0.002
+
 _ESTIMATORS: dict[str, Callable[[Shot, Known | None, GlobalStep | None], Estimate]] = {
     "alternating": estimate_alternating,
     "local": estimate_local,
