@@ -40,7 +40,7 @@ _RAREST, _SHARPEST = 1e-6, 1e-3  # occupancy, and noise over brightness, for a m
 _EM_STEPS = 20
 
 # times the usual errors, and share of errors, from which on a remark is made
-_MANY, _FEW_ERRORS = 20.0, 0.002
+_MANY, _FEW_ERRORS = 5.0, 0.002
 
 _ESTIMATORS: dict[str, Callable[[Shot, Known | None, GlobalStep | None], Estimate]] = {
     "alternating": estimate_alternating,

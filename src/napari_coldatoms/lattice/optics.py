@@ -149,6 +149,15 @@ class Optics:
         return out
 
     @cached_property
+    def crowding(self) -> float:
+        """Overlap of a site with its nearest neighbour, over that with itself; the median."""
+        sites = np.repeat(np.arange(len(self)), np.diff(self.ends))
+        other = (self.sites != sites) & (self.strength[sites] > 0)
+        most = np.zeros(len(self))
+        np.maximum.at(most, sites[other], self.overlap[other] / self.strength[sites[other]])
+        return float(min(np.median(most), 1.0))
+
+    @cached_property
     def clusters(self) -> NDArray[np.int32]:
         """Each site and the sites that share the most light with it, (n, at most 9)."""
         near = np.empty((len(self), min(_CLUSTER, len(self))), dtype=np.int32)

@@ -98,16 +98,18 @@ def weigh_clusters(
             break
         unclear = np.minimum(probability, 1 - probability) > _UNCERTAIN
         centres = np.flatnonzero(unclear).astype(np.int32)
-    return _sobered(probability), own, prior
+    return _sobered(probability, optics.crowding), own, prior
 
 
-def _sobered(probability: FloatArray) -> FloatArray:
+def _sobered(probability: FloatArray, crowding: float) -> FloatArray:
     """Return probabilities whose log-odds are smaller, the more sites are not clear.
 
-    Errors come in groups of more sites than a cluster has: where many sites are not clear, a
-    cluster's surroundings look more certain than they are. By how much is read off simulated
-    images of 10 to 16 dB, in which the log-odds divided by ``1 + 3 u^0.65``, u being the share of
-    sites that are not clear, give the truth its largest likelihood.
+    Errors come in groups of more sites than a cluster has: where many sites that overlap are not
+    clear, a cluster's surroundings look more certain than they are. By how much is read off
+    simulated images of 10 to 16 dB, in which the log-odds divided by ``1 + 3 u^0.65``, u being the
+    share of sites that are not clear, give the truth its largest likelihood. Sites that hardly
+    overlap do not err together: the excess is multiplied by the square of their overlap, over 0.6.
     """
     unclear = float((np.minimum(probability, 1 - probability) > _UNCERTAIN).mean())
-    return np.asarray(expit(logit(probability) / (1 + 3 * unclear**0.65)))
+    excess = 3 * unclear**0.65 * min(crowding / 0.6, 1.0) ** 2
+    return np.asarray(expit(logit(probability) / (1 + excess)))
