@@ -185,7 +185,7 @@ def test_nothing_is_adjusted_without_a_misfit(hwhm):
         truth = picture(seed=seed, lattice=lattice, hwhm=hwhm, shape=(145, 145))
         found = reconstructor.reconstruct(truth.image, read_noise=2.0)
         assert max(map(abs, found.offset)) <= 0.1
-        assert found.psf_width == pytest.approx(1.0, abs=0.03)
+        assert found.psf_width == pytest.approx(1.0, abs=0.035)
 
 
 def test_known_parameters_leave_lattice_and_psf_as_they_are():

@@ -103,9 +103,12 @@ class SignalToNoise:
     @cached_property
     def _spectrum(self) -> FloatArray:
         from scipy.linalg import eigh
+        from threadpoolctl import threadpool_limits
 
         overlap = _overlap(_representative(self._lattice), self._psf)
-        return np.maximum(eigh(overlap, eigvals_only=True, overwrite_a=True), 0.0)
+        # on a busy machine several threads wait for each other a hundred times as long
+        with threadpool_limits(1, user_api="blas"):
+            return np.maximum(eigh(overlap, eigvals_only=True, overwrite_a=True), 0.0)
 
     def mean_squared_error(self, parameters: ImagingParameters) -> float:
         """Return the mean squared error of the best linear estimate of a site, in counts²."""
