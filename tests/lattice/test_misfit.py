@@ -145,13 +145,17 @@ def test_small_misfits_do_not_matter(misfit, matters):
     assert misfit.is_there is matters
 
 
+@pytest.fixture(scope="module")
+def reconstructor():
+    return Reconstructor(LATTICE, GaussianPSF(3.0), image_shape=SHAPE)
+
+
 @pytest.mark.parametrize(
     ("offset", "width"),
     [((0.3, 0.0), 1.0), ((-0.7, 0.5), 1.0), ((0.0, 0.0), 1.08), ((0.0, 0.0), 0.92)],
 )
 @pytest.mark.parametrize("method", ["local", "alternating"])
-def test_reconstruction_is_adjusted(offset, width, method):
-    reconstructor = Reconstructor(LATTICE, GaussianPSF(3.0), image_shape=SHAPE)
+def test_reconstruction_is_adjusted(reconstructor, offset, width, method):
     truth = picture(offset, width, seed=3)
     found = reconstructor.reconstruct(truth.image, read_noise=2.0, method=method)
     # what is left of it does no harm
@@ -188,9 +192,8 @@ def test_nothing_is_adjusted_without_a_misfit(hwhm):
         assert found.psf_width == pytest.approx(1.0, abs=0.035)
 
 
-def test_known_parameters_leave_lattice_and_psf_as_they_are():
+def test_known_parameters_leave_lattice_and_psf_as_they_are(reconstructor):
     known = ImagingParameters(0.5, 1000.0, 100.0, 50.0, 2.0)
-    reconstructor = Reconstructor(LATTICE, GaussianPSF(3.0), image_shape=SHAPE)
     found = reconstructor.reconstruct(picture((0.3, 0.0)).image, parameters=known)
     assert found.offset == (0.0, 0.0)
     assert found.psf_width == 1.0
