@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from napari_coldatoms.lattice import (
     GaussianPSF,
@@ -168,9 +169,10 @@ def test_expected_errors_are_those_made(decibel, side, images):
     wrong, expected, _ = errors(
         "alternating", shots(decibel, side, images, first=500), site(decibel, side)[3]
     )
-    spread = 2 * np.sqrt(max(wrong, 1.0))
-    assert expected <= 2 * (wrong + spread)
-    assert expected >= (wrong - spread) / 2
+    # within a factor of two of what the count allows, by the exact 95 % interval of a Poisson mean
+    least = chi2.ppf(0.025, 2 * wrong) / 2 if wrong else 0.0
+    most = chi2.ppf(0.975, 2 * (wrong + 1)) / 2
+    assert least / 2 <= expected <= 2 * most
 
 
 @pytest.mark.slow
