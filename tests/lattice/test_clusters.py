@@ -16,7 +16,7 @@ from napari_coldatoms.lattice.optics import make_optics
 from napari_coldatoms.lattice.prior import SitePrior
 
 PRIOR = SitePrior(occupancy=0.45, brightness=1000.0, variance=120.0**2)
-NOISE = 15.0  # standard deviation of each pixel
+NOISE = 30.0  # standard deviation of each pixel
 
 
 class Scene:
@@ -24,7 +24,7 @@ class Scene:
 
     def __init__(self, lattice, shape, *, seed=0, noise=NOISE, prior=PRIOR, relative=None):
         rng = np.random.default_rng(seed)
-        psf = GaussianPSF(2.0)
+        psf = GaussianPSF(1.1)
         self.prior, self.shape, self.noise = prior, shape, noise
         self.optics = make_optics(lattice, psf, shape)
         self.matrix = projection(lattice, psf, shape).toarray()
@@ -82,8 +82,8 @@ class Scene:
         return np.exp(logs - logsumexp(logs)) @ occupations
 
 
-def square(side, spacing=2.6):
-    margin = 2.0
+def square(side, spacing=1.4):
+    margin = 1.5
     lattice = Lattice.square(spacing, (side, side), origin=(margin, margin + 0.3))
     size = int(np.ceil(spacing * (side - 1) + 2 * margin)) + 1
     return lattice, (size, size)
@@ -91,7 +91,7 @@ def square(side, spacing=2.6):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_four_sites_alone(seed):
-    scene = Scene(*square(2), seed=seed, noise=60.0)
+    scene = Scene(*square(2), seed=seed, noise=120.0)
     exact = scene.brute_force(np.arange(4))
     # some are neither clear nor unknown
     found = scene.posteriors([0], np.zeros(4), np.full(4, 0.5))
@@ -102,13 +102,13 @@ def test_occupation_is_in_doubt_in_these_scenes():
     doubts = [
         np.minimum(p, 1 - p).max()
         for seed in range(4)
-        for p in [Scene(*square(2), seed=seed, noise=60.0).brute_force(np.arange(4))]
+        for p in [Scene(*square(2), seed=seed, noise=120.0).brute_force(np.arange(4))]
     ]
     assert max(doubts) > 0.1
 
 
 def test_nine_sites_alone():
-    scene = Scene(*square(3, 2.0), seed=3, noise=40.0)
+    scene = Scene(*square(3, 1.1), seed=3, noise=80.0)
     exact = scene.brute_force(np.arange(9))
     found = scene.posteriors([4], np.zeros(9), np.full(9, 0.5))
     np.testing.assert_allclose(found, exact, atol=1e-6)
@@ -116,7 +116,7 @@ def test_nine_sites_alone():
 
 
 def test_estimate_of_the_cluster_itself_does_not_matter():
-    scene = Scene(*square(3), noise=60.0)
+    scene = Scene(*square(3), noise=120.0)
     rng = np.random.default_rng(1)
     first, second = (
         scene.posteriors([4], rng.normal(500, 400, 9), rng.random(9)) for _ in range(2)
@@ -126,7 +126,7 @@ def test_estimate_of_the_cluster_itself_does_not_matter():
 
 def test_normal_sites_around_a_cluster():
     # a cluster in the corner of four by four sites
-    scene = Scene(*square(4, 2.2), seed=1, noise=40.0)
+    scene = Scene(*square(4, 1.2), seed=1, noise=80.0)
     rng = np.random.default_rng(1)
     chance = np.clip(scene.occupied + rng.normal(0, 0.3, 16), 0.01, 0.99)
     cluster = scene.optics.clusters[5]
@@ -139,7 +139,7 @@ def test_normal_sites_around_a_cluster():
 
 
 def test_certain_sites_around_keep_their_estimate():
-    scene = Scene(*square(4, 2.2), seed=5, noise=40.0)
+    scene = Scene(*square(4, 1.2), seed=5, noise=80.0)
     rng = np.random.default_rng(2)
     chance = np.clip(scene.occupied + rng.normal(0, 0.3, 16), 0.01, 0.99)
     cluster = scene.optics.clusters[5]
@@ -154,7 +154,7 @@ def test_certain_sites_around_keep_their_estimate():
 
 def test_relative_brightness():
     relative = np.array([0.5, 1.0, 1.6, 0.8])
-    scene = Scene(*square(2), seed=2, noise=60.0, relative=relative)
+    scene = Scene(*square(2), seed=2, noise=120.0, relative=relative)
     found = scene.posteriors([0], np.zeros(4), np.full(4, 0.5))
     np.testing.assert_allclose(found, scene.brute_force(np.arange(4)), atol=1e-6)
 
@@ -162,7 +162,7 @@ def test_relative_brightness():
 @pytest.mark.parametrize("occupancy", [1e-4, 0.03, 0.97, 1 - 1e-4])
 def test_rare_and_frequent_occupation(occupancy):
     prior = SitePrior(occupancy, 1000.0, 120.0**2)
-    scene = Scene(*square(2), seed=1, noise=60.0, prior=prior)
+    scene = Scene(*square(2), seed=1, noise=120.0, prior=prior)
     found = scene.posteriors([0], np.zeros(4), np.full(4, 0.5))
     np.testing.assert_allclose(found, scene.brute_force(np.arange(4)), atol=1e-6)
 
@@ -184,7 +184,7 @@ def test_sites_without_information_have_the_prior():
 
 
 def test_each_centre_has_the_posterior_of_its_own_cluster():
-    scene = Scene(*square(4, 2.2), seed=8, noise=40.0)
+    scene = Scene(*square(4, 1.2), seed=8, noise=80.0)
     rng = np.random.default_rng(3)
     chance = np.clip(scene.occupied + rng.normal(0, 0.3, 16), 0.01, 0.99)
     estimate = rng.normal(500, 300, 16)

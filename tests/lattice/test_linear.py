@@ -50,15 +50,17 @@ def dense(matrix, signal, weights, mean, variance):
     """Return Eq. 8 for the sites of positive variance; the others keep their mean."""
     estimate = mean.copy()
     free = variance > 0
-    columns = matrix[:, free]
-    normal = columns.T @ (weights.ravel()[:, None] * columns) + np.diag(1 / variance[free])
+    columns = matrix[:, np.flatnonzero(free)]
+    normal = (columns.T @ columns.multiply(weights.reshape(-1, 1))).toarray()
+    normal += np.diag(1 / variance[free])
     rest = signal.ravel() - matrix @ mean
     estimate[free] += np.linalg.solve(normal, columns.T @ (weights.ravel() * rest))
     return estimate
 
 
 def matrix_of(lattice, relative=1.0):
-    return projection(lattice, PSF, SHAPE).toarray() * relative
+    """Return M as a sparse matrix."""
+    return projection(lattice, PSF, SHAPE).multiply(relative).tocsr()
 
 
 @pytest.mark.parametrize("lattice", LATTICES.values(), ids=LATTICES.keys())
@@ -187,8 +189,9 @@ def test_preconditioner_is_close_to_the_normal_matrix(name, shift):
     right = np.random.default_rng(9).normal(size=len(lattice))
     right[optics.strength < 1e-3 * optics.strength.max()] = 0.0
     found = precondition(optics, scale, right, shift=shift, tolerance=1e-10)
-    columns = matrix_of(lattice) * np.sqrt(variance)
-    normal = columns.T @ (weights.ravel()[:, None] * columns) + shift * np.eye(len(lattice))
+    columns = matrix_of(lattice, np.sqrt(variance))
+    normal = (columns.T @ columns.multiply(weights.reshape(-1, 1))).toarray()
+    normal += shift * np.eye(len(lattice))
     exact = np.linalg.solve(normal, right)
     assert np.linalg.norm(found - exact) < 0.25 * np.linalg.norm(exact)
 
