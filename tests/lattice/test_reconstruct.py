@@ -209,6 +209,16 @@ def test_pixels_that_are_not_finite_do_not_count(reconstructor, method, known):
         assert wrong(result) <= {"deconvolution": 10, "global": 6}.get(method, 2)
 
 
+def test_masked_pixels_do_not_count(reconstructor):
+    mask = np.random.default_rng(3).random(SHAPE) < 0.01
+    masked = np.ma.MaskedArray(np.where(mask, 1e5, TRUTH.image), mask)
+    result = reconstructor.reconstruct(masked, read_noise=2.0)
+    plain = np.where(mask, np.nan, TRUTH.image)
+    assert_same(result, reconstructor.reconstruct(plain, read_noise=2.0))
+    counts = np.ma.MaskedArray(np.round(TRUTH.image).clip(0).astype(np.uint16), mask)
+    assert reconstructor.reconstruct(counts, read_noise=2.0).bad_pixels[mask].all()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_mask_of_bad_pixels(reconstructor, method):
     mask = np.random.default_rng(3).random(SHAPE) < 0.01
@@ -550,6 +560,11 @@ def test_wrong_options_are_refused(reconstructor, options, error, message, metho
 def test_wrong_images_are_refused(reconstructor, image, message):
     with pytest.raises(ValueError, match=message):
         reconstructor.reconstruct(image)
+
+
+def test_complex_images_are_refused(reconstructor):
+    with pytest.raises(TypeError, match="real numbers, found complex"):
+        reconstructor.reconstruct(TRUTH.image + 0j)
 
 
 def test_images_of_other_dimensions_are_refused():

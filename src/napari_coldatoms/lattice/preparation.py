@@ -62,7 +62,7 @@ def make_shot(
         read_noise, excess_noise = parameters.read_noise, parameters.excess_noise
     _check_at_least("read_noise", read_noise, 0.0)
     _check_at_least("excess_noise", excess_noise, 1.0)
-    pixels = np.array(image, dtype=np.float64)
+    pixels = _pixels(image)
     if pixels.shape != setup.image_shape:
         raise ValueError(
             f"expected an image of shape {setup.image_shape}, found shape {pixels.shape}"
@@ -161,6 +161,15 @@ def adjust(
             break
         shot, step, total = other, better, wanted
     return shot, step, total
+
+
+def _pixels(image: ArrayLike) -> FloatArray:
+    """Return a copy of an image in which masked pixels are NaN."""
+    if np.iscomplexobj(image):
+        raise TypeError("expected an image of real numbers, found complex ones")
+    if isinstance(image, np.ma.MaskedArray):
+        return np.ma.filled(image.astype(np.float64), np.nan)
+    return np.array(image, dtype=np.float64)
 
 
 def _bad_pixels(

@@ -127,7 +127,7 @@ class Reconstructor:
         Parameters
         ----------
         image : (y, x) array or DataArray
-            Counts. Pixels that are not finite are left out.
+            Counts. Pixels that are masked or not finite are left out.
         method : {"alternating", "local", "global", "deconvolution"}
             The estimator; the first is the most accurate, the others are faster.
         background : "auto", float or (y, x) array
@@ -157,7 +157,7 @@ class Reconstructor:
             fewer than four sites are in the frame and no parameters are given, or the method is
             "deconvolution".
         TypeError
-            If the mask of bad pixels is not boolean.
+            If the mask of bad pixels is not boolean, or the image is complex.
         """
         options = Options(
             method, background, read_noise, excess_noise, parameters, bad_pixels, misfit
