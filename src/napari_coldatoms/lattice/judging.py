@@ -121,9 +121,10 @@ def prepare(setup: Setup, image: ArrayLike, options: Options) -> Prepared:
     parameters = options.parameters
     if parameters is not None:
         known = Known(parameters, setup.signal_to_noise().mixture(parameters))
-        return Prepared(
-            refine_known(setup, shot, known) if options.find_background else shot, known
-        )
+        if not options.find_background:
+            return Prepared(shot, known)
+        shot, step = refine_known(setup, shot, known)
+        return Prepared(shot, known, step)
     find = options.find_background
     shot, step = refine(setup, shot, find_background=find, find_bad=options.find_bad)
     if not options.find_misfit:

@@ -103,26 +103,30 @@ def refine(
     return _with_background_map(setup, shot, step, estimate) if find_background else (shot, step)
 
 
-def refine_known(setup: Setup, shot: Shot, known: Known) -> Shot:
+def refine_known(setup: Setup, shot: Shot, known: Known) -> tuple[Shot, GlobalStep | None]:
     """Return a shot of known imaging parameters with the background map found.
 
     A background that is a tenth too high or too low would make atoms of it, or hide them. Where
     the occupation is not clear enough to tell, it stays as it is.
+
+    The global estimate, which holds the local one, comes with it if it is that of the final map.
     """
     brightness = known.parameters.brightness
     area = min(setup.lattice.site_area, float(shot.image.size))
     for _ in range(_ROUNDS):
         step = global_step(shot, known)
-        _, probability = local_step(shot, step, site_prior(step, shot, known))
+        local = local_step(shot, step, site_prior(step, shot, known))
+        step = replace(step, local=local)
+        probability = local[1]
         unclear = np.minimum(probability, 1 - probability)[shot.valid]
         if unclear.sum() > MOST_UNCLEAR * len(unclear):
-            break
+            return shot, step
         rest = shot.signal - brightness * shot.optics.image(probability)
         change = smooth_map(rest, shot.good, _mean_spacing(shot))
         if np.abs(change).max() * area < _SETTLED * brightness:
-            break
+            return shot, step
         shot = shot.with_background(shot.background + change)
-    return shot
+    return shot, None
 
 
 def adjust(
