@@ -199,6 +199,7 @@ def test_dark_level_lies_low_in_the_image():
     values = np.concatenate([rng.normal(50, 3, 3000), rng.uniform(50, 400, 7000)])
     assert 40 < dark_level(values) < 55
     assert dark_level(np.full(10, 7.0)) == 7.0
+    assert dark_level(np.arange(101.0)) == 5.0
 
 
 @pytest.mark.parametrize("shape", [(120, 200), (64, 64), (33, 7), (1, 1), (3, 300)])

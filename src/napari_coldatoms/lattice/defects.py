@@ -102,9 +102,8 @@ def margin(variance: FloatArray, deviations: float, excess_noise: float) -> Floa
 
 
 def dark_level(values: FloatArray) -> float:
-    """Return a level near the background: that of the darkest pixels, less their noise."""
-    low, middle = np.quantile(values, [0.05, 0.5])
-    return float(low if low <= middle else middle)
+    """Return a level near the background: the 5 % quantile of the pixels."""
+    return float(np.quantile(values, 0.05))
 
 
 def fill_bad_pixels(image: FloatArray, bad: BoolArray) -> FloatArray:
