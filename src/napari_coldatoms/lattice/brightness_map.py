@@ -29,6 +29,7 @@ from napari_coldatoms.lattice.mesh import Mesh
 from napari_coldatoms.lattice.misfit import Misfit
 from napari_coldatoms.lattice.reconstruction import Reconstruction
 from napari_coldatoms.lattice.setup import Setup
+from napari_coldatoms.lattice.sums import dot
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -227,24 +228,24 @@ def _conjugate_gradients(
     restrict = coarse.T.tocsr()
 
     def precondition(r: FloatArray) -> FloatArray:
+        # no "@" for the full matrix either, see `dot`
         return np.asarray(jacobi * r + coarse @ np.einsum("ij,j", inverse, restrict @ r))
 
-    # sums not by BLAS, whose threads take longer to wake up than these take
     x = np.zeros_like(right) if first is None else first.copy()
     r = right - matrix @ x
-    goal = _TOLERANCE**2 * float(np.einsum("i,i", right, precondition(right)))
+    goal = _TOLERANCE**2 * dot(right, precondition(right))
     z = precondition(r)
     p = z
-    rz = float(np.einsum("i,i", r, z))
+    rz = dot(r, z)
     for _ in range(_MOST_STEPS):
         if rz <= goal:
             break
         q = matrix @ p
-        length = rz / float(np.einsum("i,i", p, q))
+        length = rz / dot(p, q)
         x += length * p
         r -= length * q
         z = precondition(r)
-        rz, before = float(np.einsum("i,i", r, z)), rz
+        rz, before = dot(r, z), rz
         p = z + rz / before * p
     return x
 

@@ -25,6 +25,7 @@ from napari_coldatoms.lattice.discs import distinct_radii, sum_discs
 from napari_coldatoms.lattice.geometry import Lattice, checked_image_shape
 from napari_coldatoms.lattice.projection import patches
 from napari_coldatoms.lattice.psf import PSF
+from napari_coldatoms.lattice.sums import dot
 from napari_coldatoms.lattice.tuning import Trial, best_trial, tune
 from napari_coldatoms.statistics import Bimodality, Mixture, bimodality, fit_mixture
 
@@ -205,9 +206,8 @@ class Deconvolver:
     def _mean_brightness(self, pixels: FloatArray, good: NDArray[np.bool_]) -> float:
         """Return the uniform brightness of all sites that fits the good pixels best."""
         light = self._uniform[good]
-        # not by BLAS, whose threads take a hundred times longer to wake up
-        power = float(np.einsum("i,i", light, light))
-        return float(np.einsum("i,i", light, pixels[good])) / power if power > 0 else 0.0
+        power = dot(light, light)
+        return dot(light, pixels[good]) / power if power > 0 else 0.0
 
     def _embedded(self, image: FloatArray) -> FloatArray:
         """Return the image continued by zeros."""

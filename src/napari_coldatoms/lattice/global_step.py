@@ -14,6 +14,7 @@ from napari_coldatoms.lattice.linear import estimate_brightness, precondition, s
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.prior import LEAST_SPREAD, MOST_SPREAD, SitePrior
 from napari_coldatoms.lattice.shot import Shot
+from napari_coldatoms.lattice.sums import dot
 from napari_coldatoms.statistics.bimodality import bimodality
 from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 
@@ -127,7 +128,7 @@ def first_regularisation(shot: Shot, rest: FloatArray) -> float:
     """Return about σn²/σx², from what the image has more variance than its noise."""
     noise = max(shot.noise_variance(), 1e-12)
     strength = shot.optics.strength * shot.optics.relative**2
-    excess = float(np.einsum("ij,ij", rest, rest)) - noise * float(shot.good.sum())
+    excess = dot(rest, rest) - noise * float(shot.good.sum())
     least, most = (part * float(strength.max()) for part in _LIKELY_REGULARISATION)
     return min(max(noise * float(strength.sum()) / max(excess, 1e-12), least), most)
 

@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.optics import Optics
+from napari_coldatoms.lattice.sums import dot
 
 FloatArray = NDArray[np.float64]
 
@@ -73,7 +74,7 @@ def estimate_brightness(
     for step in range(steps):
         new = precondition(optics, scale, residual)
         if step:
-            new -= _dot(new, image) / norm * direction
+            new -= dot(new, image) / norm * direction
         direction = new
         if step == steps - 1:
             # the last step's length is 1 but for a few per cent of what is left
@@ -81,18 +82,13 @@ def estimate_brightness(
         light = optics.image(root * direction, out=light)
         light *= weights
         image = direction + root * optics.collect(light)
-        norm = _dot(direction, image)
+        norm = dot(direction, image)
         if not norm > 0:
             break
-        length = _dot(direction, residual) / norm
+        length = dot(direction, residual) / norm
         z = z + length * direction
         residual = residual - length * image
     return np.asarray(mean + root * z)
-
-
-def _dot(a: FloatArray, b: FloatArray) -> float:
-    # not by BLAS, whose threads take longer to wake up than the sum takes
-    return float(np.einsum("i,i", a, b))
 
 
 def site_scale(optics: Optics, weights: FloatArray) -> FloatArray:

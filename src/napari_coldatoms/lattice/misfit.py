@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_coldatoms.lattice.sums import dot
+
 FloatArray = NDArray[np.float64]
 
 _SIGNIFICANT = 4.0  # standard errors
@@ -98,12 +100,12 @@ def _least_squares(
 ) -> tuple[FloatArray, FloatArray, float]:
     """Return the solution, the inverse normal matrix and the variance of what is left."""
     weighted = [good * column for column in columns]
-    normal = np.array([[_dot(a, b) for b in columns] for a in weighted])
-    right = np.array([_dot(a, signal) for a in weighted])
+    normal = np.array([[dot(a, b) for b in columns] for a in weighted])
+    right = np.array([dot(a, signal) for a in weighted])
     scale = np.sqrt(np.maximum(np.diagonal(normal), 1e-300))
     inverse = np.linalg.pinv(normal / np.outer(scale, scale)) / np.outer(scale, scale)
     found = inverse @ right
-    rest = max(_dot(good * signal, signal) - float(found @ right), 0.0)
+    rest = max(dot(good * signal, signal) - float(found @ right), 0.0)
     return found, inverse, rest / max(float(good.sum()) - len(columns), 1.0)
 
 
@@ -122,8 +124,3 @@ def laplacian(image: FloatArray) -> FloatArray:
         image[..., 2:, 1:-1] + image[..., :-2, 1:-1] + image[..., 1:-1, 2:] + image[..., 1:-1, :-2]
     ) - 4 * image[..., 1:-1, 1:-1]
     return out
-
-
-def _dot(a: FloatArray, b: FloatArray) -> float:
-    # not by BLAS, whose threads take longer to wake up than the sum takes
-    return float(np.einsum("i,i", a.ravel(), b.ravel()))
