@@ -102,13 +102,19 @@ class SignalToNoise:
 
     @cached_property
     def _spectrum(self) -> FloatArray:
+        return self._spectrum_and_diagonal[0]
+
+    @cached_property
+    def _spectrum_and_diagonal(self) -> tuple[FloatArray, FloatArray]:
         from scipy.linalg import eigh
         from threadpoolctl import threadpool_limits
 
         overlap = _overlap(_representative(self._lattice), self._psf)
+        diagonal = overlap.diagonal().copy()
         # on a busy machine several threads wait for each other a hundred times as long
         with threadpool_limits(1, user_api="blas"):
-            return np.maximum(eigh(overlap, eigvals_only=True, overwrite_a=True), 0.0)
+            spectrum = eigh(overlap, eigvals_only=True, overwrite_a=True)
+        return np.maximum(spectrum, 0.0), diagonal
 
     def mean_squared_error(self, parameters: ImagingParameters) -> float:
         """Return the mean squared error of the best linear estimate of a site, in counts²."""
@@ -121,6 +127,18 @@ class SignalToNoise:
         """Return the signal-to-noise ratio in dB, see `snr`."""
         error = self.mean_squared_error(parameters)
         return _decibel(parameters.brightness**2 / error) if error > 0 else math.inf
+
+    def decibel_without_overlap(self, parameters: ImagingParameters) -> float:
+        """Return the ratio for sites far apart, in dB, see `snr_without_overlap`."""
+        sharpness = self._spectrum_and_diagonal[1]
+        return _decibel_of_single_sites(self._lattice, sharpness, parameters)
+
+    def predicted_error_rate(
+        self, parameters: ImagingParameters, *, method: Method = "alternating"
+    ) -> float:
+        """Return the share of errors of a method, see `predicted_error_rate`."""
+        rate = error_rate_at(self.decibel(parameters), parameters, method=method)
+        return max(rate, self.least_error_rate(parameters))
 
     def least_error_rate(self, parameters: ImagingParameters) -> float:
         """Return the share of errors if the other sites were known, see `least_error_rate`."""
@@ -176,11 +194,7 @@ def snr_without_overlap(lattice: Lattice, psf: PSF | None, parameters: ImagingPa
     sharpness = np.ones(1)
     if psf is not None:
         sharpness = _overlap(_representative(lattice), psf).diagonal()
-    prior, noise = _variances(lattice, parameters)
-    if prior == 0 or noise == 0:
-        return math.inf
-    error = float(np.mean(1 / (1 / prior + sharpness / noise)))
-    return _decibel(parameters.brightness**2 / error)
+    return _decibel_of_single_sites(lattice, sharpness, parameters)
 
 
 def predicted_error_rate(
@@ -207,8 +221,7 @@ def predicted_error_rate(
     ValueError
         If the method is not known.
     """
-    rate = error_rate_at(snr(lattice, psf, parameters), parameters, method=method)
-    return max(rate, least_error_rate(lattice, psf, parameters))
+    return SignalToNoise(lattice, psf).predicted_error_rate(parameters, method=method)
 
 
 def least_error_rate(lattice: Lattice, psf: PSF, parameters: ImagingParameters) -> float:
@@ -313,6 +326,17 @@ def _best_split(p: float, empty: float, occupied: float) -> float:
 
 def _decibel(ratio: float) -> float:
     return 10 * math.log10(ratio)
+
+
+def _decibel_of_single_sites(
+    lattice: Lattice, sharpness: FloatArray, parameters: ImagingParameters
+) -> float:
+    """Return the ratio of sites without neighbours; their squared light sums up to `sharpness`."""
+    prior, noise = _variances(lattice, parameters)
+    if prior == 0 or noise == 0:
+        return math.inf
+    error = float(np.mean(1 / (1 / prior + sharpness / noise)))
+    return _decibel(parameters.brightness**2 / error)
 
 
 def _variances(lattice: Lattice, parameters: ImagingParameters) -> tuple[float, float]:
