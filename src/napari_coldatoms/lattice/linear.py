@@ -66,11 +66,9 @@ def estimate_brightness(
     if start is not None:
         np.divide(start - mean, root, out=z, where=root > 0)
     scale = root * (site_scale(optics, weights) if scale is None else scale)
-    light = optics.image(mean + root * z)
-    np.subtract(signal, light, out=light)
-    light *= weights
-    residual = root * optics.collect(light) - z
+    residual = root * collect_rest(optics, signal, weights, mean + root * z) - z
     direction, image, norm = z, z, 1.0
+    light: FloatArray | None = None
     for step in range(steps):
         new = precondition(optics, scale, residual)
         if step:
@@ -89,6 +87,19 @@ def estimate_brightness(
         z = z + length * direction
         residual = residual - length * image
     return np.asarray(mean + root * z)
+
+
+def collect_rest(
+    optics: Optics, signal: FloatArray, weights: FloatArray, brightness: FloatArray
+) -> FloatArray:
+    """Return ``MᵀW (y - M x)``: what brightnesses leave unexplained, as each site sees it.
+
+    Parameters are those of `estimate_brightness`.
+    """
+    rest = optics.image(brightness)
+    np.subtract(signal, rest, out=rest)
+    rest *= weights
+    return optics.collect(rest)
 
 
 def site_scale(optics: Optics, weights: FloatArray) -> FloatArray:

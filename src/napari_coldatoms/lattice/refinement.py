@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from napari_coldatoms.lattice.clusters import cluster_posteriors
-from napari_coldatoms.lattice.linear import estimate_brightness, site_scale
+from napari_coldatoms.lattice.linear import collect_rest, estimate_brightness, site_scale
 from napari_coldatoms.lattice.misfit import fit_light
 from napari_coldatoms.lattice.prior import LEAST_SPREAD, MOST_SPREAD, SitePrior
 from napari_coldatoms.lattice.shot import Shot
@@ -80,10 +80,7 @@ def weigh_clusters(
             start=brightness,
             scale=scale,
         )
-        left = optics.image(brightness)
-        np.subtract(shot.signal, left, out=left)
-        left *= weights
-        rest = optics.collect(left)
+        rest = collect_rest(optics, shot.signal, weights, brightness)
         before = probability.copy()
         cluster_posteriors(optics, scale, prior, centres, brightness, rest, before, probability)
         information = scale**2 * optics.strength
