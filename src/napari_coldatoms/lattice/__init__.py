@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_coldatoms.lattice.design import design
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.projection import Patches, patches, projection
@@ -27,6 +28,7 @@ __all__ = [
     "Reconstructor",
     "SampledPSF",
     "Simulation",
+    "design",
     "error_rate_at",
     "patches",
     "predicted_error_rate",
