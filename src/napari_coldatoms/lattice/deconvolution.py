@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 from scipy.ndimage import uniform_filter
 
+from napari_coldatoms.lattice.defects import checked_mask
 from napari_coldatoms.lattice.discs import distinct_radii, sum_discs
 from napari_coldatoms.lattice.geometry import Lattice, checked_image_shape
 from napari_coldatoms.lattice.projection import patches
@@ -191,14 +192,7 @@ class Deconvolver:
             raise ValueError(f"expected an image of shape {self.image_shape}, found {pixels.shape}")
         good = np.isfinite(pixels)
         if bad is not None:
-            mask = np.asarray(bad)
-            if mask.dtype != np.bool_:
-                raise TypeError(f"expected a boolean mask of bad pixels, found {mask.dtype}")
-            if mask.shape != self.image_shape:
-                raise ValueError(
-                    f"expected a mask of bad pixels of shape {self.image_shape}, found {mask.shape}"
-                )
-            good &= ~mask
+            good &= ~checked_mask(bad, self.image_shape)
         if not good.any():
             raise ValueError("expected good pixels, found none")
         return pixels, good

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from napari_coldatoms.lattice.psf import PSF
@@ -77,6 +77,24 @@ def find_bad_pixels(
     outlying = patch[:, 12] > most + margin(sd(most) ** 2, _OUTLIER, excess_noise)
     bad[rows[outlying], columns[outlying]] = True
     return bad
+
+
+def checked_mask(mask: ArrayLike, shape: tuple[int, int]) -> BoolArray:
+    """Return a mask of bad pixels as an array, or raise.
+
+    Raises
+    ------
+    TypeError
+        If it is not boolean.
+    ValueError
+        If it has another shape than the image.
+    """
+    found = np.asarray(mask)
+    if found.dtype != np.bool_:
+        raise TypeError(f"expected a boolean mask of bad pixels, found {found.dtype}")
+    if found.shape != shape:
+        raise ValueError(f"expected a mask of bad pixels of shape {shape}, found {found.shape}")
+    return found
 
 
 def find_outliers(residual: FloatArray, weights: FloatArray, excess_noise: float) -> BoolArray:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.linear import estimate_brightness, precondition, site_scale
 from napari_coldatoms.lattice.parameters import ImagingParameters
-from napari_coldatoms.lattice.prior import LEAST_SPREAD, MOST_SPREAD, SitePrior
+from napari_coldatoms.lattice.prior import LEAST_SPREAD, MOST_SPREAD, SitePrior, likely_occupancy
 from napari_coldatoms.lattice.shot import Shot
 from napari_coldatoms.lattice.sums import dot
 from napari_coldatoms.statistics.bimodality import bimodality
@@ -115,13 +115,16 @@ def global_step(
         steps=1 if tune else 2,
         scale=scale,
     )
-    values = brightness[shot.valid]
+    mixture, clear = modes_of(brightness[shot.valid])
+    return GlobalStep(brightness, mixture, regularisation, has_contrast=clear)
+
+
+def modes_of(values: FloatArray) -> tuple[Mixture, bool]:
+    """Return the two modes of brightnesses, and whether there are two at all."""
     if not np.ptp(values) > 0:
-        modes = Mixture(np.full(2, 0.5), np.full(2, values[0]), np.ones(2))
-        return GlobalStep(brightness, modes, regularisation, has_contrast=False)
+        return Mixture(np.full(2, 0.5), np.full(2, values[0]), np.ones(2)), False
     mixture = fit_mixture(values)
-    supported = bimodality(values, mixture).is_supported
-    return GlobalStep(brightness, mixture, regularisation, has_contrast=supported)
+    return mixture, bimodality(values, mixture).is_supported
 
 
 def first_regularisation(shot: Shot, rest: FloatArray) -> float:
@@ -158,9 +161,8 @@ def prior_of(values: FloatArray, mixture: Mixture) -> SitePrior:
 
 
 def _within_limits(occupancy: float, mean: float, variance: float, sites: int) -> SitePrior:
-    least = 1 / (sites + 2)
     return SitePrior(
-        min(max(occupancy, least), 1 - least), mean, max(variance, (LEAST_SPREAD * mean) ** 2)
+        likely_occupancy(occupancy, sites), mean, max(variance, (LEAST_SPREAD * mean) ** 2)
     )
 
 

@@ -20,6 +20,7 @@ from napari_coldatoms.lattice.global_step import (
     GlobalStep,
     Known,
     first_regularisation,
+    modes_of,
     prior_of,
 )
 from napari_coldatoms.lattice.judging import Options, Prepared
@@ -28,11 +29,10 @@ from napari_coldatoms.lattice.local_step import local_step
 from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit, find_misfit, fit_light
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.preparation import MOST_UNCLEAR, adjust, refine
-from napari_coldatoms.lattice.prior import SitePrior
+from napari_coldatoms.lattice.prior import SitePrior, likely_occupancy
 from napari_coldatoms.lattice.refinement import adapt_spread, weigh_clusters
 from napari_coldatoms.lattice.setup import Setup
 from napari_coldatoms.lattice.shot import Shot
-from napari_coldatoms.statistics.bimodality import bimodality
 from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 
 FloatArray = NDArray[np.float64]
@@ -170,11 +170,7 @@ def pool_of(shots: Sequence[Shot], like: Pool | None = None) -> Pool:
     best = minimize_scalar(loss, bounds=bounds, method="bounded", options=_SEARCH)
     regularisation = float(np.exp(best.x))
     values = _pooled(shots, [_estimate(shot, level, regularisation) for shot in shots])
-    if not np.ptp(values) > 0:
-        modes = Mixture(np.full(2, 0.5), np.full(2, values[0]), np.ones(2))
-        return Pool(level, regularisation, modes, prior_of(values, modes), False)
-    mixture = fit_mixture(values)
-    clear = bimodality(values, mixture).is_supported
+    mixture, clear = modes_of(values)
     return Pool(level, regularisation, mixture, prior_of(values, mixture), clear)
 
 
@@ -254,8 +250,8 @@ def _adapted_prior(shots: Sequence[Shot], pool: Pool) -> SitePrior:
     if not brightness > 0:
         return pool.prior
     chance = float(_pooled(some, [probability for _, probability in local]).mean())
-    least = 1 / (sum(int(shot.valid.sum()) for shot in some) + 2)
-    prior = replace(pool.prior, occupancy=min(max(chance, least), 1 - least), brightness=brightness)
+    occupancy = likely_occupancy(chance, sum(int(shot.valid.sum()) for shot in some))
+    prior = replace(pool.prior, occupancy=occupancy, brightness=brightness)
     found = [
         weigh_clusters(shot, prior, *first, adapt=False)
         for shot, first in zip(some, local, strict=True)

@@ -25,14 +25,11 @@ def local_step(shot: Shot, step: GlobalStep, prior: SitePrior) -> tuple[FloatArr
     """Return brightness and probability of the local estimate."""
     if step.local is not None:
         return step.local
-    brightness: FloatArray | None = (
-        None  # the prior mean is a better start than the global estimate
-    )
+    start: FloatArray | None = None  # the prior mean: nearer than the global estimate
     probability = step.mixture.probability(step.brightness)
     for _ in range(_PASSES):
-        brightness = _conditional(shot, prior, probability, start=brightness)
+        brightness = start = _conditional(shot, prior, probability, start=start)
         probability = _tail_probability(brightness, prior.brightness, shot.valid)
-    assert brightness is not None
     return brightness, probability
 
 

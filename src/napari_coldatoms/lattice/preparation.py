@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.lattice.defects import (
+    checked_mask,
     dark_level,
     fill_bad_pixels,
     find_bad_pixels,
@@ -190,14 +191,7 @@ def _bad_pixels(
         if bad_pixels != "auto":
             raise ValueError(f"expected bad_pixels 'auto', None or a mask, found {bad_pixels!r}")
         return find_bad_pixels(pixels, setup.psf, read_noise=read_noise, excess_noise=excess_noise)
-    mask = np.asarray(bad_pixels)
-    if mask.dtype != np.bool_:
-        raise TypeError(f"expected a boolean mask of bad pixels, found {mask.dtype}")
-    if mask.shape != setup.image_shape:
-        raise ValueError(
-            f"expected a mask of bad pixels of shape {setup.image_shape}, found {mask.shape}"
-        )
-    return unusable | mask
+    return unusable | checked_mask(bad_pixels, setup.image_shape)
 
 
 def _unexplained_variance(shot: Shot, residual: FloatArray, weights: FloatArray) -> float:

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from napari_coldatoms.lattice.clusters import cluster_posteriors
 from napari_coldatoms.lattice.linear import collect_rest, estimate_brightness, site_scale
 from napari_coldatoms.lattice.misfit import fit_light
-from napari_coldatoms.lattice.prior import LEAST_SPREAD, MOST_SPREAD, SitePrior
+from napari_coldatoms.lattice.prior import LEAST_SPREAD, MOST_SPREAD, SitePrior, likely_occupancy
 from napari_coldatoms.lattice.shot import Shot
 
 FloatArray = NDArray[np.float64]
@@ -25,8 +25,7 @@ _SETTLED = 0.1  # change of the probabilities in the last pass, over the expecte
 def adapt_mean(shot: Shot, prior: SitePrior, probability: FloatArray) -> SitePrior:
     """Return occupancy and mean brightness anew, from the local estimate's probabilities."""
     brightness, _ = fit_light(shot.signal, shot.good, shot.optics.image(probability))
-    least = 1 / (len(probability) + 2)
-    occupancy = min(max(float(probability[shot.valid].mean()), least), 1 - least)
+    occupancy = likely_occupancy(float(probability[shot.valid].mean()), len(probability))
     if not brightness > 0:
         return prior
     return replace(prior, occupancy=occupancy, brightness=brightness)
