@@ -194,6 +194,19 @@ def test_large_bad_areas_are_filled_with_something_finite():
     np.testing.assert_allclose(fill_bad_pixels(np.where(bad, np.nan, image), bad), 70.0)
 
 
+def test_bad_pixels_are_filled_with_the_nearest_good_ones():
+    image = np.where(np.arange(120) < 60, 20.0, 90.0) * np.ones((80, 1))
+    bad = np.zeros(image.shape, dtype=bool)
+    bad[10:70, 5:50] = bad[20:23, 80:110] = True
+    filled = fill_bad_pixels(np.where(bad, np.inf, image), bad)
+    # a square of half the hole's size would reach beyond column 60
+    rim = bad & (np.abs(np.arange(120) - 50) < 8)
+    np.testing.assert_allclose(filled[rim], 20.0)
+    np.testing.assert_allclose(filled[20:23, 80:110], 90.0)
+    with pytest.raises(ValueError, match="good pixels, found none"):
+        fill_bad_pixels(image, np.ones_like(bad))
+
+
 def test_dark_level_lies_low_in_the_image():
     rng = np.random.default_rng(4)
     values = np.concatenate([rng.normal(50, 3, 3000), rng.uniform(50, 400, 7000)])

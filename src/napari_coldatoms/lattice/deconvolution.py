@@ -19,9 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft
-from scipy.ndimage import uniform_filter
 
-from napari_coldatoms.lattice.defects import checked_mask
+from napari_coldatoms.lattice.defects import checked_mask, fill_bad_pixels
 from napari_coldatoms.lattice.discs import distinct_radii, sum_discs
 from napari_coldatoms.lattice.geometry import Lattice, checked_image_shape
 from napari_coldatoms.lattice.projection import patches
@@ -151,7 +150,7 @@ class Deconvolver:
         rest = pixels - mean * self._uniform
         known = np.ones(len(self._corner), dtype=bool)
         if not good.all():
-            rest = _fill(rest, good)
+            rest = fill_bad_pixels(rest, ~good)
             known = self._known(good)
         spectrum = fft.rfft2(self._embedded(rest - rest.mean())) * self._conjugate
 
@@ -267,20 +266,3 @@ def _add_wrapped(target: FloatArray, patch: FloatArray, half: int) -> None:
     """Put the middle of a patch at pixel (0, 0) of a periodic image."""
     rows, columns = (np.arange(-half, half + 1) % n for n in target.shape)
     np.add.at(target, (rows[:, None], columns[None, :]), patch)
-
-
-def _fill(pixels: FloatArray, good: NDArray[np.bool_]) -> FloatArray:
-    """Return the image with bad pixels replaced by the mean of the good ones around them."""
-    filled = np.where(good, pixels, 0.0)
-    known = good.astype(np.float64)
-    missing = ~good
-    size = 3
-    while missing.any():
-        share = uniform_filter(known, size, mode="constant")
-        mean = uniform_filter(np.where(good, pixels, 0.0), size, mode="constant")
-        # a sum of rounding errors is no neighbour
-        reached = missing & (share > 0.5 / size**2)
-        filled[reached] = mean[reached] / share[reached]
-        missing &= ~reached
-        size = 2 * size + 1
-    return filled

@@ -125,18 +125,33 @@ def dark_level(values: FloatArray) -> float:
 
 
 def fill_bad_pixels(image: FloatArray, bad: BoolArray) -> FloatArray:
-    """Return the image with bad pixels replaced by the mean of good ones nearby."""
+    """Return the image with bad pixels replaced by the mean of good ones nearby.
+
+    The mean over the smallest square that holds good pixels, of 3×3, 7×7, 15×15 pixels and so on.
+
+    Raises
+    ------
+    ValueError
+        If no pixel is good.
+    """
     if not bad.any():
         return image
-    good = np.where(bad, 0.0, 1.0)
+    if bad.all():
+        raise ValueError("expected good pixels, found none")
     usable = np.where(bad, 0.0, image)
-    for size in (5, 15, 45):
+    good = np.where(bad, 0.0, 1.0)
+    filled = usable.copy()
+    missing = bad.copy()
+    size = 3
+    while missing.any():
         share = uniform_filter(good, size, mode="constant")
-        if share[bad].min() > 1e-9:
-            break
-    mean = uniform_filter(usable, size, mode="constant")
-    level = float(usable.sum() / max(good.sum(), 1.0))
-    return np.where(bad, np.where(share > 1e-9, mean / np.maximum(share, 1e-9), level), image)
+        mean = uniform_filter(usable, size, mode="constant")
+        # a sum of rounding errors is no neighbour
+        reached = missing & (share > 0.5 / size**2)
+        filled[reached] = mean[reached] / share[reached]
+        missing &= ~reached
+        size = 2 * size + 1
+    return filled
 
 
 def smooth_map(residual: FloatArray, good: FloatArray, spacing: float) -> FloatArray:
