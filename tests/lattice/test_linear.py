@@ -196,6 +196,16 @@ def test_preconditioner_is_close_to_the_normal_matrix(name, shift):
     assert np.linalg.norm(found - exact) < 0.25 * np.linalg.norm(exact)
 
 
+@pytest.mark.parametrize("start", [1.0, 1e-15, 1e-160])
+def test_preconditioner_of_nothing_is_nothing(start):
+    optics = make_optics(LATTICES["square"], PSF, SHAPE)
+    nothing = np.zeros(len(optics))
+    scale = np.full(len(optics), 30.0)
+    first = start * np.random.default_rng(10).normal(size=len(optics))
+    found = precondition(optics, scale, nothing, start=first, shift=1.0)
+    np.testing.assert_allclose(found, 0.0, atol=1e-12)
+
+
 def test_inputs_stay_as_they_are():
     lattice = LATTICES["square"]
     optics = make_optics(lattice, PSF, SHAPE)

@@ -230,6 +230,8 @@ def _conjugate_gradients(
         pq = 0.0
         for i in range(n):
             pq += p[i] * q[i]
+        if pq <= 0.0:  # nothing is left but numbers too small to be squared
+            break
         length = rz / pq
         new = 0.0
         for i in range(n):
