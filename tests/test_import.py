@@ -17,7 +17,7 @@ WIDGETS = sorted(
     for path in (PACKAGE / "widgets").glob("*.py")
     if path.stem != "__init__"
 )
-HEAVY = ("torch", "torchvision", "sklearn")
+HEAVY = ("torch", "torchvision", "sklearn", "matplotlib")
 GUI = ("qtpy", "PyQt5", "PyQt6", "PySide6", "superqt", "pyqtgraph", "magicgui", "vispy")
 
 
@@ -42,7 +42,8 @@ def test_the_package_loads_next_to_nothing():
 def test_what_works_without_a_window_loads_none():
     modules = (
         *("images", "readers.layers", "clouds", "backend", "backend.tables", "backend.layer_files"),
-        *("analyses.detect_clouds", "analyses.batch", "samples", "cli.commands"),
+        *("analyses.detect_clouds", "analyses.batch", "analyses.plots", "samples"),
+        *("lattice", "cli.commands", "cli.design"),
     )
     loaded = loaded_by("\n".join(f"import napari_coldatoms.{module}" for module in modules))
     assert "numba" in loaded

@@ -34,10 +34,12 @@ EXIT_CODES = """Exit codes:
 3 some files or frames failed, the others are in the table;
 130 interrupted, what was done is in the table."""
 
+# name -> the module that holds it, and what it does
 _COMMANDS = {
-    "detect": "Find clouds in camera files, outline and fit them.",
-    "run": "Do on other files what a recipe says.",
-    "demo": "Show the main job on simulated shots.",
+    "detect": ("commands", "Find clouds in camera files, outline and fit them."),
+    "run": ("commands", "Do on other files what a recipe says."),
+    "design": ("design", "Predict SNR and detection errors of a lattice, without any file."),
+    "demo": ("commands", "Show the main job on simulated shots."),
 }
 
 
@@ -100,9 +102,9 @@ def _app() -> App:
         help_format="plaintext",
         version=__version__,
     )
-    for name, text in _COMMANDS.items():
+    for name, (module, text) in _COMMANDS.items():
         # by name, so that it is imported when it is run
-        app.command(f"napari_coldatoms.cli.commands:{name}", name=name, help=text)
+        app.command(f"napari_coldatoms.cli.{module}:{name}", name=name, help=text)
     return app
 
 

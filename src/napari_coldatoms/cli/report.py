@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from napari_coldatoms.analyses.batch import Batch
-
 if TYPE_CHECKING:
     import pandas as pd
+
+    from napari_coldatoms.analyses.batch import Batch
 
 # of a long list of failures so many are shown; all of them are beside the table
 _MOST_LINES = 20
@@ -39,15 +39,21 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield progress
 
 
-def print_table(table: pd.DataFrame) -> None:
-    """Print a table: the main columns for a person, CSV with all of them for another program."""
+def print_table(table: pd.DataFrame, columns: Mapping[str, str] | None = None) -> None:
+    """Print a table: the main columns for a person, CSV with all of them for another program.
+
+    `columns` are the main ones with their headings; by default those of clouds.
+    """
     if not sys.stdout.isatty():
         table.to_csv(sys.stdout, index=False, lineterminator="\n")
         return
     units = table.attrs.get("units", {})
-    lengths = [_physical(name, units) for name in _LENGTHS]
-    shown = [c for c in (*_SHORT, *lengths, *_NUMBERS) if c in table.columns]
-    short = table[shown].rename(columns=lambda c: f"{c} ({units[c]})" if c in units else c)
+    if columns is None:
+        lengths = [_physical(name, units) for name in _LENGTHS]
+        columns = {name: name for name in (*_SHORT, *lengths, *_NUMBERS)}
+    shown = [c for c in columns if c in table.columns]
+    headings = {c: f"{columns[c]} ({units[c]})" if c in units else columns[c] for c in shown}
+    short = table[shown].rename(columns=headings)
     print(short.to_string(index=False, float_format="{:.4g}".format) if len(short) else "no clouds")
 
 
