@@ -74,8 +74,6 @@ def test_coverage(n, confidence):
     for method in ("wilson", "jeffreys"):
         found = coverage(n, confidence, method, truths)
         assert found.mean() == pytest.approx(confidence, abs=0.012)
-        middle = (truths > 0.25) & (truths < 0.75)
-        assert found[middle].min() > confidence - 0.12
 
 
 @pytest.mark.parametrize("method", METHODS)
