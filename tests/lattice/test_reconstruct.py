@@ -320,12 +320,31 @@ def test_noise_alone_has_no_contrast(reconstructor):
         assert not reconstructor.reconstruct(image, read_noise=2.0).has_contrast
 
 
-@pytest.mark.parametrize("level", [0.0, 50.0])
-@pytest.mark.parametrize("method", ["global", "local", "alternating"])
+@pytest.mark.parametrize("level", [0.0, 50.0, 7.3])
+@pytest.mark.parametrize("method", METHODS)
 def test_constant_images_have_no_contrast(reconstructor, method, level):
     result = reconstructor.reconstruct(np.full(SHAPE, level), method=method)
     assert not result.has_contrast
     assert not result.occupied.any()
+    assert len(result.remarks) == 1
+    assert result.remarks[0].startswith("no contrast: ")
+
+
+@pytest.mark.parametrize("known", [None, KNOWN], ids=["found", "known"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [4, 8])
+def test_nearly_all_pixels_bad(reconstructor, method, size, known):
+    image = np.full(SHAPE, np.nan)
+    part = np.s_[40 : 40 + size, 40 : 40 + size]
+    image[part] = TRUTH.image[part]
+    result = reconstructor.reconstruct(image, method=method, read_noise=2.0, parameters=known)
+    assert result.valid.sum() < 10
+    # where no site at all is left, known parameters tell nothing
+    assert result.has_contrast == (known is not None and result.valid.any())
+    assert result.remarks[0].startswith("no contrast: ") != result.has_contrast
+    assert any(remark.endswith("sites are hidden by bad pixels") for remark in result.remarks)
+    assert np.isnan(result.brightness[~result.valid]).all()
+    assert np.isfinite(result.parameters.brightness)
 
 
 # cameras and parameters

@@ -23,11 +23,12 @@ from scipy import fft
 from napari_coldatoms.lattice.defects import checked_mask, fill_bad_pixels
 from napari_coldatoms.lattice.discs import distinct_radii, sum_discs
 from napari_coldatoms.lattice.geometry import Lattice, checked_image_shape
+from napari_coldatoms.lattice.modes import FEWEST_SITES, modes_of
 from napari_coldatoms.lattice.projection import patches
 from napari_coldatoms.lattice.psf import PSF
 from napari_coldatoms.lattice.sums import dot
 from napari_coldatoms.lattice.tuning import Trial, best_trial, tune
-from napari_coldatoms.statistics import Bimodality, Mixture, bimodality, fit_mixture
+from napari_coldatoms.statistics import Bimodality, Mixture
 
 FloatArray = NDArray[np.float64]
 
@@ -48,7 +49,8 @@ class Deconvolution:
     mixture : Mixture
         Of the brightnesses; its threshold tells occupied from empty sites.
     bimodality : Bimodality
-        Whether there are empty and occupied sites at all.
+        Whether there are empty and occupied sites at all; not, if all have one brightness, or
+        bad pixels leave fewer than four.
     regularisation : float
         κ; the transform of the PSF is 1 at zero frequency.
     radius : float
@@ -135,7 +137,7 @@ class Deconvolver:
         ------
         ValueError
             If the image or the mask has another shape, no pixel is good, a parameter is out of
-            its range, fewer than four sites lie within the frame, or the image is empty.
+            its range, or fewer than four sites lie within the frame.
         TypeError
             If the mask is not boolean.
         """
@@ -144,6 +146,11 @@ class Deconvolver:
         if radius is not None and not 0 <= radius <= min(self.image_shape) / 2:
             raise ValueError(
                 f"expected a radius of 0 to half the image's size (px), found {radius}"
+            )
+        if len(self._corner) < FEWEST_SITES:
+            raise ValueError(
+                f"expected at least {FEWEST_SITES} sites within the frame, found "
+                f"{len(self._corner)}"
             )
         pixels, good = self._checked(image, bad)
         mean = self._mean_brightness(pixels, good)
@@ -161,8 +168,7 @@ class Deconvolver:
         def attempt(power: float, radii: list[float]) -> list[Trial]:
             trials = []
             for distance, found in zip(radii, values(power, radii), strict=True):
-                mixture = fit_mixture(found)
-                trials.append(Trial(power, distance, mixture, bimodality(found, mixture)))
+                trials.append(Trial(power, distance, *modes_of(found)))
             return trials
 
         radii = self.radii if radius is None else [float(radius)]
@@ -171,7 +177,8 @@ class Deconvolver:
         else:
             best = best_trial(attempt(math.log10(regularisation), radii))
         found = values(best.power, [best.radius])[0]
-        scale, offset = self._affine(best, float(found.mean()), mean)
+        middle = float(found.mean()) if known.any() else 0.0
+        scale, offset = self._affine(best, middle, mean)
         brightness = np.full(self._inside.shape, np.nan)
         brightness[np.flatnonzero(self._inside)[known]] = scale * found + offset
         return Deconvolution(

@@ -11,17 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.linear import estimate_brightness, precondition, site_scale
+from napari_coldatoms.lattice.modes import FEWEST_SITES, differ, modes_of
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.prior import LEAST_SPREAD, MOST_SPREAD, SitePrior, likely_occupancy
 from napari_coldatoms.lattice.shot import Shot
 from napari_coldatoms.lattice.sums import dot
-from napari_coldatoms.statistics.bimodality import bimodality
 from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-FEWEST_SITES = 4  # for a mixture of two modes
 _RATIO = 3.0  # between trial values of the regularisation
 _MOST_RATIOS = 4  # from where the search begins
 _LIKELY_REGULARISATION = 1e-5, 1.0  # over the diagonal of MᵀM
@@ -115,16 +114,8 @@ def global_step(
         steps=1 if tune else 2,
         scale=scale,
     )
-    mixture, clear = modes_of(brightness[shot.valid])
-    return GlobalStep(brightness, mixture, regularisation, has_contrast=clear)
-
-
-def modes_of(values: FloatArray) -> tuple[Mixture, bool]:
-    """Return the two modes of brightnesses, and whether there are two at all."""
-    if not np.ptp(values) > 0:
-        return Mixture(np.full(2, 0.5), np.full(2, values[0]), np.ones(2)), False
-    mixture = fit_mixture(values)
-    return mixture, bimodality(values, mixture).is_supported
+    mixture, modes = modes_of(brightness[shot.valid])
+    return GlobalStep(brightness, mixture, regularisation, has_contrast=modes.is_supported)
 
 
 def first_regularisation(shot: Shot, rest: FloatArray) -> float:
@@ -189,7 +180,7 @@ def _most_contrast(
             )
             estimate[k] = found
             values = found[shot.valid]
-            if np.ptp(values) > 0:
+            if differ(values):
                 mixture = fit_mixture(values, start=mixture)
                 tried[k] = mixture.contrast
             else:
@@ -220,6 +211,4 @@ def _most_contrast(
 def mixture_of(brightness: FloatArray, valid: BoolArray, otherwise: Mixture) -> Mixture:
     """Fit the two modes; where there are too few sites for that, return the other mixture."""
     values = brightness[valid]
-    if len(values) < FEWEST_SITES or not np.ptp(values) > 0:
-        return otherwise
-    return fit_mixture(values, start=otherwise)
+    return fit_mixture(values, start=otherwise) if differ(values) else otherwise

@@ -16,17 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.global_step import (
-    FEWEST_SITES,
     GlobalStep,
     Known,
     first_regularisation,
-    modes_of,
     prior_of,
 )
 from napari_coldatoms.lattice.judging import Options, Prepared
 from napari_coldatoms.lattice.linear import estimate_brightness, precondition, site_scale
 from napari_coldatoms.lattice.local_step import local_step
 from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit, find_misfit, fit_light
+from napari_coldatoms.lattice.modes import FEWEST_SITES, differ, modes_of
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.preparation import MOST_UNCLEAR, adjust, refine
 from napari_coldatoms.lattice.prior import SitePrior, likely_occupancy
@@ -159,7 +158,7 @@ def pool_of(shots: Sequence[Shot], like: Pool | None = None) -> Pool:
                 tolerance=_TRIAL_TOLERANCE,
             )
         values = _pooled(shots, found)
-        return -fit_mixture(values).contrast if np.ptp(values) > 0 else 0.0
+        return -fit_mixture(values).contrast if differ(values) else 0.0
 
     if like is None:
         first = [first_regularisation(*pair) for pair in zip(shots, rests, strict=True)]
@@ -170,8 +169,9 @@ def pool_of(shots: Sequence[Shot], like: Pool | None = None) -> Pool:
     best = minimize_scalar(loss, bounds=bounds, method="bounded", options=_SEARCH)
     regularisation = float(np.exp(best.x))
     values = _pooled(shots, [_estimate(shot, level, regularisation) for shot in shots])
-    mixture, clear = modes_of(values)
-    return Pool(level, regularisation, mixture, prior_of(values, mixture), clear)
+    mixture, modes = modes_of(values)
+    prior = prior_of(values, mixture)
+    return Pool(level, regularisation, mixture, prior, modes.is_supported)
 
 
 def _even(shot: Shot, level: float) -> FloatArray:

@@ -16,8 +16,9 @@ from napari_coldatoms.lattice.estimators import (
     estimate_global,
     estimate_local,
 )
-from napari_coldatoms.lattice.global_step import FEWEST_SITES, GlobalStep, Known, site_prior
+from napari_coldatoms.lattice.global_step import GlobalStep, Known, site_prior
 from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit
+from napari_coldatoms.lattice.modes import FEWEST_SITES
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.preparation import (
     Background,
@@ -150,12 +151,14 @@ def _deconvolve(setup: Setup, shot: Shot, known: Known | None) -> Estimate:
             f"{shot.valid.sum()} sites"
         )
     found = setup.deconvolver.estimate(shot.signal, bad=shot.good == 0)
-    clear = found.bimodality.is_supported
-    seen = replace(shot, valid=shot.valid & np.isfinite(found.brightness))
-    mixture = found.mixture
-    if known is not None and not clear:
-        mixture, clear = _known_modes(found.brightness[seen.valid], known.parameters), True
-    step = GlobalStep(found.brightness, mixture, found.regularisation, clear)
+    clear, mixture, brightness = found.bimodality.is_supported, found.mixture, found.brightness
+    seen = replace(shot, valid=shot.valid & np.isfinite(brightness))
+    if not seen.valid.any():
+        # as bright as the light on the good pixels makes all sites, for want of any better
+        seen, brightness = shot, np.full_like(brightness, mixture.means[0])
+    elif known is not None and not clear:
+        mixture, clear = _known_modes(brightness[seen.valid], known.parameters), True
+    step = GlobalStep(brightness, mixture, found.regularisation, clear)
     return Estimate(
         found.brightness,
         mixture.probability(found.brightness),
