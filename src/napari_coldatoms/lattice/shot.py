@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.optics import Optics
 from napari_coldatoms.lattice.parameters import ImagingParameters
+from napari_coldatoms.lattice.sums import dot
 
 FloatArray = NDArray[np.float64]
 
@@ -79,11 +80,21 @@ class Shot:
         return shot + self.read_noise**2
 
     def mean_brightness(self) -> float:
-        """Return the mean light of a site: all light over all sites (Eq. 33)."""
-        share = float((self.good * self.optics.image(np.ones(len(self.optics)))).sum())
-        if not share > 0:
+        """Return the mean light of a site: the even brightness that fits the good pixels best.
+
+        Eq. 33 has all light over all sites; a background a little too low adds all its pixels to
+        that, also those between sites far apart, where there is no light.
+
+        Raises
+        ------
+        ValueError
+            If no light of the sites falls on good pixels.
+        """
+        light = self.good * self.optics.image(np.ones(len(self.optics)))
+        power = dot(light, light)
+        if not power > 0:
             raise ValueError("expected sites with light on good pixels, found none")
-        return float((self.good * self.signal).sum()) / share
+        return dot(light, self.signal) / power
 
 
 @njit(cache=True, nogil=True)
