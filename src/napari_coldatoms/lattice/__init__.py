@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from napari_coldatoms.lattice.correlations import DensityCorrelations, density_correlations
 from napari_coldatoms.lattice.design import design
 from napari_coldatoms.lattice.geometry import Lattice
+from napari_coldatoms.lattice.pair_comparison import (
+    PARITY_NOTE,
+    PairComparison,
+    Share,
+    pair_table,
+)
+from napari_coldatoms.lattice.pairs import compare
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.projection import Patches, patches, projection
 from napari_coldatoms.lattice.psf import PSF, AiryPSF, GaussianPSF, SampledPSF
 from napari_coldatoms.lattice.reconstruct import Reconstructor, reconstruct
 from napari_coldatoms.lattice.reconstruction import Reconstruction
+from napari_coldatoms.lattice.rings import RadialProfile, azimuthal_average
 from napari_coldatoms.lattice.simulate import Simulation, simulate
 from napari_coldatoms.lattice.snr import (
     error_rate_at,
@@ -18,18 +27,27 @@ from napari_coldatoms.lattice.snr import (
 )
 
 __all__ = [
+    "PARITY_NOTE",
     "PSF",
     "AiryPSF",
+    "DensityCorrelations",
     "GaussianPSF",
     "ImagingParameters",
     "Lattice",
+    "PairComparison",
     "Patches",
+    "RadialProfile",
     "Reconstruction",
     "Reconstructor",
     "SampledPSF",
+    "Share",
     "Simulation",
+    "azimuthal_average",
+    "compare",
+    "density_correlations",
     "design",
     "error_rate_at",
+    "pair_table",
     "patches",
     "predicted_error_rate",
     "projection",
