@@ -19,6 +19,7 @@ from napari_coldatoms.lattice.reconstruct import Reconstructor, reconstruct
 from napari_coldatoms.lattice.reconstruction import Reconstruction
 from napari_coldatoms.lattice.rings import RadialProfile, azimuthal_average
 from napari_coldatoms.lattice.simulate import Simulation, simulate
+from napari_coldatoms.lattice.site_thresholds import SiteThresholds, site_thresholds
 from napari_coldatoms.lattice.snr import (
     error_rate_at,
     predicted_error_rate,
@@ -42,6 +43,7 @@ __all__ = [
     "SampledPSF",
     "Share",
     "Simulation",
+    "SiteThresholds",
     "azimuthal_average",
     "compare",
     "density_correlations",
@@ -53,6 +55,7 @@ __all__ = [
     "projection",
     "reconstruct",
     "simulate",
+    "site_thresholds",
     "snr",
     "snr_without_overlap",
 ]
