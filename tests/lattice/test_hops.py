@@ -108,3 +108,11 @@ def test_hops_are_close_on_a_loop():
 def test_no_hops():
     nothing = np.empty(0, dtype=np.intp)
     assert len(Dimers(nothing, nothing).probabilities(np.empty(0))) == 0
+
+
+def test_hops_on_a_chain_of_likely_ones_settle():
+    source, target = np.arange(12), np.arange(1, 13)
+    odds = np.full(12, 1e6)
+    odds[::3] = 2e5
+    found = Dimers(source, target).probabilities(odds)
+    np.testing.assert_allclose(found, by_hand(source, target, odds), rtol=1e-4, atol=1e-6)

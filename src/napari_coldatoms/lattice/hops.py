@@ -23,8 +23,8 @@ IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
 _REGULAR, _ARBITRARY = 1.1, 1.3  # times the distance of the nearest neighbour
-_MOST_ROUNDS = 200
-_SETTLED = 1e-10
+_FIRST_ROUNDS, _MOST_ROUNDS = 8, 4096
+_SETTLED = 1e-9
 
 
 def nearest_neighbours(lattice: Lattice) -> tuple[IntArray, IntArray]:
@@ -115,10 +115,21 @@ class Dimers:
     target: IntArray
 
     def __post_init__(self) -> None:
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         count = len(self.source)
         ends = np.concatenate([self.source, self.target])
-        self._sites, self._place = np.unique(ends, return_inverse=True)
-        self._free = np.ones(2 * count)  # of the source, then of the target, without the edge
+        sites, place = np.unique(ends, return_inverse=True)
+        self._place = place.reshape(2, count)
+        graph = coo_array((np.ones(count), tuple(self._place)), shape=(len(sites),) * 2)
+        self._group = (
+            connected_components(graph, directed=False)[1][self._place[0]]
+            if count
+            else np.empty(0, dtype=np.intp)
+        )
+        # probability of source and target to take part in no other hop
+        self._free = np.ones((2, count))
 
     def probabilities(self, odds: FloatArray) -> FloatArray:
         """Return the probability of each hop.
@@ -128,20 +139,28 @@ class Dimers:
         odds : (m,) array
             Weight of the hop over that of both its sites taking part in none.
         """
-        count = len(odds)
-        if not count:
-            return odds
-        both = np.concatenate([odds, odds])
-        swap = np.concatenate([self._free[count:], self._free[:count]])
-        for _ in range(_MOST_ROUNDS):
-            pull = both * swap
-            total = np.bincount(self._place, pull, minlength=len(self._sites))[self._place]
-            free = 1 / (1 + np.maximum(total - pull, 0.0))
-            change = float(np.abs(free - self._free).max())
-            # half a step: full ones may swing between two states on long chains
-            self._free = free if change < 1e-3 else 0.5 * (free + self._free)
-            swap = np.concatenate([self._free[count:], self._free[:count]])
-            if change < _SETTLED:
-                break
-        weight = odds * self._free[:count] * self._free[count:]
+        edges = np.arange(len(odds))
+        rounds = _FIRST_ROUNDS
+        while len(edges) and rounds <= _MOST_ROUNDS:
+            free, change = self._pass_messages(edges, odds[edges], rounds)
+            self._free[:, edges] = free
+            # long chains of likely hops settle slowly, most groups at once
+            restless = np.unique(self._group[edges][change > _SETTLED])
+            edges = edges[np.isin(self._group[edges], restless)]
+            rounds *= 2
+        weight = odds * self._free[0] * self._free[1]
         return np.asarray(weight / (1 + weight))
+
+    def _pass_messages(
+        self, edges: IntArray, odds: FloatArray, rounds: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the messages of some edges after some rounds, and their last change."""
+        _, place = np.unique(self._place[:, edges], return_inverse=True)
+        place = place.reshape(2, -1)
+        free = before = self._free[:, edges]
+        for _ in range(rounds):
+            before = free
+            pull = odds * before[::-1]
+            total = np.bincount(place.ravel(), pull.ravel())[place]
+            free = 1 / (1 + np.maximum(total - pull, 0.0))
+        return free, np.abs(free - before).max(axis=0)

@@ -30,7 +30,7 @@ _RAREST = 1e-6
 _LEAST_EDGE = 1e-7  # evidence for both ends of a hop, below which it is not looked at
 _MOST_STEPS = 300
 _SITE_STEPS = 50
-_SETTLED = 1e-4  # events
+_SETTLED = 1e-4  # of the scatter of a count
 _NUDGE = 1e-3
 _LEAST_INFORMATION = 0.01  # of what certain sites would tell
 
@@ -168,7 +168,7 @@ def overall_rates(given: Evidence, start: Rates) -> tuple[Rates, States]:
         stays, lost, hop, loaded, empty = now = found.totals()
         atoms, vacant = max(stays + lost + hop, 1e-300), max(loaded + empty, 1e-300)
         rates = Rates(lost / atoms, hop / atoms, loaded / vacant, _occupancy(given, found))
-        if np.abs(now - before).max() < _SETTLED:
+        if np.all(np.abs(now - before) < _SETTLED * np.sqrt(now + 1)):
             break
         before = now
     return rates, found
