@@ -19,8 +19,8 @@ from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 
 FloatArray = NDArray[np.float64]
 
-_VARIANCE_SHOTS = 10.0  # the common variance counts as so many shots of each mode
 _FEWEST_SHOTS, _MOST_SHOTS = 2.0, 1000.0  # that the common occupancy may count as
+_FEWEST_WIDTHS, _MOST_WIDTHS = 10.0, 1000.0  # shots that the common variances may count as
 _LITTLE = 1e-3  # shots
 _RAREST = 1e-6  # occupancy
 _LEAST_SCATTER = 1e-3  # of the sites' means, in the standard deviation of a mode
@@ -70,7 +70,7 @@ class _Common:
 
     The means of the sites scatter by `scatter` (a variance) about `means`; within a site values
     have the variance `variances`; `total` is that of the values of all sites. The occupancy counts
-    as `shots` shots.
+    as `shots` shots, the variances as `variance_shots` of their mode.
     """
 
     means: FloatArray
@@ -79,6 +79,7 @@ class _Common:
     total: FloatArray
     occupancy: float
     shots: float
+    variance_shots: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +105,8 @@ def site_thresholds(
     Two normal modes are fitted to the values of each site. Its means, variances and occupancy are
     drawn towards those of all sites, the more so the fewer shots it has: the common mean counts as
     s²/τ² shots, and at least as 2, where s is the width of a mode within a site and τ the scatter
-    between sites; the common occupancy as many shots as its scatter between sites tells, from 2 to
-    1000; the common variance as 10 shots. So a site that was always occupied, or always empty, has
+    between sites; the common occupancy and the common variances as many shots as their scatter
+    between sites tells, from 2 or 10 to 1000. So a site that was always occupied, or always empty, has
     the other mode from the other sites. The darkest atoms that are looked for have a third of the
     common brightness.
 
@@ -192,6 +193,7 @@ def _fit(values: FloatArray, counted: FloatArray, start: Mixture) -> _Sites:
         total=variances,
         occupancy=float(start.weights[1]),
         shots=_FIRST_PRIOR,
+        variance_shots=np.full(2, _FIRST_PRIOR),
     )
     sites = _Sites(
         means=np.tile(start.means, (n, 1)),
@@ -273,7 +275,8 @@ def _maximise(
     errors = common.variances / (weight + prior)
     # expected sum of (value - mean)²
     squares = np.maximum(second - 2 * means * first + weight * means**2, 0.0) + weight * errors
-    variances = (squares + _VARIANCE_SHOTS * common.variances) / (weight + _VARIANCE_SHOTS)
+    variances = squares + common.variance_shots * common.variances
+    variances /= weight + common.variance_shots
     all_shots = weight.sum(axis=1)
     occupancy = (weight[:, 1] + common.shots * common.occupancy) / (all_shots + common.shots)
     # a little of what was known before, for modes without any value
@@ -291,6 +294,11 @@ def _maximise(
     centre = (first / spread).sum(axis=0) + known * common.means
     centre /= (weight / spread).sum(axis=0) + known
     share, counts_as = _common_occupancy(weight[:, 1], all_shots, common)
+    # variances from N values scatter by 2/N of their squares, and those of the sites by about
+    # 2 / (ν - 4) if their mean counts as ν shots
+    more = (squares - weight * within) ** 2 / np.maximum(weight, 1.0) / within**2 - 2 * (weight > 1)
+    excess = more.sum(axis=0) / np.maximum(weight.sum(axis=0), 1.0)
+    widths = 4 + 2 / np.maximum(excess, 2 / _MOST_WIDTHS)
     return (
         _Sites(means, errors, variances, occupancy),
         replace(
@@ -300,6 +308,7 @@ def _maximise(
             variances=within,
             occupancy=share,
             shots=counts_as,
+            variance_shots=np.clip(widths, _FEWEST_WIDTHS, _MOST_WIDTHS),
         ),
     )
 
