@@ -95,6 +95,45 @@ def fit_light(signal: FloatArray, good: FloatArray, light: FloatArray) -> tuple[
     return max(float(found[0]), 0.0), float(found[1])
 
 
+def fit_shift(
+    signal: FloatArray, good: FloatArray, light: FloatArray, reach: float
+) -> tuple[FloatArray, FloatArray]:
+    """Fit how far (y, x) the sites are from where their light was put, in px, and the errors.
+
+    The errors are those of blocks of pixels, as sites that are brighter or darker than others
+    leave residuals that hang together.
+
+    Parameters
+    ----------
+    signal, good, light : (y, x) arrays
+        As for `find_misfit`.
+    reach : float
+        Distance over which residuals hang together, in px.
+
+    Returns
+    -------
+    shift, error : (2,) arrays
+        NaN where there is no light.
+    """
+    columns = [light, np.ones_like(light), slope(light, -2), slope(light, -1)]
+    found, inverse, _ = _least_squares(columns, signal, good)
+    if not found[0] > 0:
+        return np.full(2, np.nan), np.full(2, np.nan)
+    fitted = sum(value * column for value, column in zip(found, columns, strict=True))
+    residual = good * (signal - fitted)
+    scores = np.array([_blocks(residual * column, reach) for column in columns])
+    covariance = inverse @ (scores @ scores.T) @ inverse
+    errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))[2:] / found[0]
+    return -found[2:] / found[0], errors
+
+
+def _blocks(image: FloatArray, size: float) -> FloatArray:
+    """Return the sums over square blocks of about a size in px, as one row."""
+    step = max(round(size), 1)
+    starts = [np.arange(0, n, step) for n in image.shape]
+    return np.add.reduceat(np.add.reduceat(image, starts[0], 0), starts[1], 1).ravel()
+
+
 def _least_squares(
     columns: list[FloatArray], signal: FloatArray, good: FloatArray
 ) -> tuple[FloatArray, FloatArray, float]:

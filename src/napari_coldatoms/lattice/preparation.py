@@ -101,7 +101,7 @@ def refine(
         if outlying.any():
             shot = _without(shot, (shot.good == 0) | outlying)
             step = estimate(shot, like=step, tune=False)
-    return _with_background_map(setup, shot, step, estimate) if find_background else (shot, step)
+    return with_background_map(setup, shot, step, estimate) if find_background else (shot, step)
 
 
 def refine_known(setup: Setup, shot: Shot, known: Known) -> tuple[Shot, GlobalStep | None]:
@@ -161,7 +161,7 @@ def adjust(
         # not from the last λ: that of a wrong PSF may be far from that of the right one
         better = estimate(other)
         if find_background:
-            other, better = _with_background_map(setup, other, better, estimate)
+            other, better = with_background_map(setup, other, better, estimate)
         if better.mixture.contrast < step.mixture.contrast:
             break
         shot, step, total = other, better, wanted
@@ -256,7 +256,7 @@ def _first_level(setup: Setup, shot: Shot, parameters: ImagingParameters | None)
     return level
 
 
-def _with_background_map(
+def with_background_map(
     setup: Setup, shot: Shot, step: GlobalStep, estimate: GlobalEstimator
 ) -> tuple[Shot, GlobalStep]:
     """Find the background map; return the shot with it and its global estimate."""

@@ -1,0 +1,320 @@
+"""Lattice, point spread function and drift, found in a stack of images.
+
+Without a guess: the power spectrum of the images tells the width of the PSF (`spectrum`), the
+squares of filtered images the lattice vectors (`bravais`); single peaks of the mean image are sites
+at arbitrary positions (`tweezers`). Then all is refined with the occupation of the sites: each
+shot's place (`phase`, `track`), the vectors and the PSF's width together (`registration`), and
+which rows of sites hold atoms (`extent`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_coldatoms.lattice.bravais import find_periods
+from napari_coldatoms.lattice.calibration import Calibration
+from napari_coldatoms.lattice.calibration_quality import judge_calibration
+from napari_coldatoms.lattice.defects import fill_bad_pixels, find_bad_pixels
+from napari_coldatoms.lattice.extent import covering, filled
+from napari_coldatoms.lattice.geometry import Lattice
+from napari_coldatoms.lattice.phase import Camera, Fit, Phase, PhaseFinder, reduced
+from napari_coldatoms.lattice.psf import PSF, GaussianPSF
+from napari_coldatoms.lattice.registration import Registration, register
+from napari_coldatoms.lattice.spectrum import (
+    filtered,
+    find_psf,
+    fluctuations,
+    transfer_function,
+)
+from napari_coldatoms.lattice.track import (
+    Preparer,
+    checked_times,
+    counted_images,
+    follow,
+    make_track,
+    spread,
+)
+from napari_coldatoms.lattice.tweezers import find_positions, refine_positions
+
+FloatArray = NDArray[np.float64]
+Arrangement = Literal["auto", "regular", "positions"]
+Progress = Callable[[int, int], None]
+
+_MOST_SHOTS = 40  # that lattice and PSF are found from
+_MOST_PIXELS = 2e7  # in those
+_FIRST_SHOTS = 12  # in the first round, which need not be precise
+_ROUNDS = 3
+_RESOLVED = 2.2  # half widths of the PSF between sites that show as single peaks
+_ON_LATTICE = 0.2  # spacings; nearer a peak belongs to a lattice
+_MOSTLY = 0.8  # of the peaks
+_FEWEST_PEAKS = 2
+_LIT = 0.4  # of the light of a site in the middle of the frame
+_FIRST_HWHM = 1.0  # px, sharper than which nothing is light through the PSF
+_SIMILAR = 0.1  # difference of lattice vectors over their lengths
+
+
+def calibrate(
+    stack: ArrayLike | Iterable[ArrayLike],
+    *,
+    guess: Lattice | Calibration | None = None,
+    arrangement: Arrangement = "auto",
+    read_noise: float = 0.0,
+    excess_noise: float = 1.0,
+    times: ArrayLike | None = None,
+    source: str | None = None,
+    on_progress: Progress | None = None,
+) -> Calibration:
+    """Find lattice, point spread function and drift in a stack of images.
+
+    Parameters
+    ----------
+    stack : (shots, y, x) or (y, x) array or DataArray, or iterable of (y, x) arrays
+        Counts. Twenty shots of some hundred atoms are plenty; one dense image may do.
+    guess : Lattice or Calibration, optional
+        What is known before: a lattice whose vectors are right within some percent, anywhere in
+        the frame, or positions that are right within half their distance. Its shape is kept. Of a
+        calibration the PSF is taken, too. Without a guess, rows of sites that hold atoms are found.
+    arrangement : {"auto", "regular", "positions"}
+        Whether the sites form a lattice with two vectors, or are at arbitrary positions that show
+        as single peaks in the mean image; "auto" decides by the images.
+    read_noise, excess_noise
+        See `Reconstructor.reconstruct`.
+    times : (shots,) array, optional
+        When the shots were taken, see `track_phase`.
+    source : str, optional
+        Where the images are from; default the stack's ``attrs["source"]``.
+    on_progress : callable, optional
+        Called with (done, all).
+
+    Returns
+    -------
+    Calibration
+        Its quality says whether and why it is not to be trusted.
+
+    Raises
+    ------
+    ValueError
+        If the images are no stack, none can be read, or no sites are seen in them and there is no
+        guess.
+    """
+    if arrangement not in ("auto", "regular", "positions"):
+        raise ValueError(
+            f"expected arrangement 'auto', 'regular' or 'positions', found {arrangement!r}"
+        )
+    images = counted_images(stack)
+    when = checked_times(times, len(images))
+    if source is None:
+        source = str(getattr(stack, "attrs", {}).get("source", ""))
+    shape = _image_shape(images)
+    most = int(np.clip(_MOST_PIXELS / (shape[0] * shape[1]), _FIRST_SHOTS, _MOST_SHOTS))
+    chosen = spread(len(images), most)
+    model = _start([images[k] for k in chosen], shape, guess, arrangement)
+    camera = Camera(read_noise, excess_noise)
+    total = min(len(images), _FIRST_SHOTS) + (_ROUNDS - 1) * len(chosen) + len(images)
+    look = _Look(shape, camera, total, on_progress)
+    for turn in range(_ROUNDS):
+        some = spread(len(images), _FIRST_SHOTS) if turn == 0 else chosen
+        model = look.improved(model, [images[k] for k in some])
+    seen = look.at(model, images, keep=chosen)
+    track = make_track(seen.phases, when)
+    lattice = model.lattice
+    if track.trusted.any():
+        middle = np.median(track.measured[track.trusted], axis=0)
+        lattice = lattice.shift(middle)
+        track = replace(track, offset=track.offset - middle, measured=track.measured - middle)
+    quality, parameters = judge_calibration(
+        lattice, model.psf, track, seen.fits, model.registration, camera
+    )
+    return Calibration(
+        lattice=lattice,
+        psf=model.psf,
+        phase_track=track,
+        quality=quality,
+        image_shape=shape,
+        parameters=parameters,
+        source=source,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """What is known so far."""
+
+    lattice: Lattice
+    psf: PSF
+    endless: bool  # which sites there are is not known yet
+    registration: Registration | None = None
+
+
+@dataclass
+class _Seen:
+    phases: list[Phase | None] = field(default_factory=list)
+    fits: list[Fit] = field(default_factory=list)
+
+
+class _Look:
+    """Looks at images with a model, and makes the model better."""
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        camera: Camera,
+        total: int,
+        on_progress: Progress | None,
+    ) -> None:
+        self._shape = shape
+        self._camera = camera
+        self._total = total
+        self._done = 0
+        self._on_progress = on_progress
+
+    def at(self, model: _Model, images: Sequence[ArrayLike], keep: Iterable[int] = ()) -> _Seen:
+        """Return all phases, and the fits of the trusted shots among some numbers."""
+        seen = _Seen()
+        kept = {int(k) for k in keep}
+        for number, fit in enumerate(self._fits(model, images, seen.phases)):
+            if fit is not None and number in kept:
+                seen.fits.append(fit)
+        return seen
+
+    def improved(self, model: _Model, images: Sequence[ArrayLike]) -> _Model:
+        """Return a model that suits the images better; the same if they show nothing."""
+        trusted = [fit for fit in self._fits(model, images, []) if fit is not None]
+        if not trusted:
+            return model
+        found = register(trusted, model.psf.hwhm)
+        place = np.median([fit.offset for fit in trusted], axis=0)
+        lattice = model.lattice.shift(place)
+        if lattice.is_regular:
+            lattice = _strained(lattice, found, self._shape)
+        else:
+            moved = refine_positions(trusted, lattice.positions, model.psf)
+            lattice = Lattice.from_positions(lattice.positions + moved)
+        if model.endless:
+            held = np.mean([fit.probability > 0.5 for fit in trusted], axis=0)
+            strength = trusted[0].shot.optics.strength
+            known = trusted[0].shot.valid & (strength > _LIT * strength.max())
+            lattice = filled(lattice, np.where(known, held, np.nan), len(trusted))
+        return replace(
+            model, lattice=lattice, psf=model.psf.scaled(found.width), registration=found
+        )
+
+    def _fits(
+        self, model: _Model, images: Sequence[ArrayLike], phases: list[Phase | None]
+    ) -> Iterator[Fit | None]:
+        """Yield the fits of trusted shots, and None for others; add the phases to a list."""
+        finder = PhaseFinder(model.lattice, model.psf, self._shape)
+        prepare = Preparer(finder, self._camera)
+        for phase, fit in follow(finder, images, prepare):
+            phases.append(phase)
+            self._done += 1
+            if self._on_progress is not None:
+                self._on_progress(min(self._done, self._total), self._total)
+            yield fit if phase is not None and phase.trusted else None
+        if prepare.error is not None and not any(phases):
+            raise prepare.error
+
+
+def _image_shape(images: Sequence[ArrayLike]) -> tuple[int, int]:
+    shape = np.shape(images[0])
+    if len(shape) != 2:
+        raise ValueError(f"expected images of shape (y, x), found shape {shape}")
+    return int(shape[0]), int(shape[1])
+
+
+def _start(
+    images: Sequence[ArrayLike],
+    shape: tuple[int, int],
+    guess: Lattice | Calibration | None,
+    arrangement: Arrangement,
+) -> _Model:
+    """Return a first model, good enough for the sites to be judged."""
+    usable = _usable(images, shape)
+    rest = fluctuations(usable)
+    psf, spectrum = find_psf(rest)
+    given = guess.lattice if isinstance(guess, Calibration) else guess
+    width: PSF = guess.psf if isinstance(guess, Calibration) else psf
+    if given is not None and not given.is_regular:
+        return _Model(given, width, endless=False)
+    vectors = None
+    if arrangement != "positions":
+        squares = filtered(rest, transfer_function(psf, shape), spectrum) ** 2
+        periods = find_periods(squares)
+        vectors = None if periods is None else periods.vectors
+    if given is not None:
+        return _Model(_adapted(given, vectors), width, endless=False)
+    places = find_positions(usable.mean(axis=0), psf)
+    if vectors is not None and (arrangement == "regular" or _fits_lattice(places, vectors, psf)):
+        middle = (np.array(shape) - 1) / 2
+        return _Model(covering(vectors, middle, shape), psf, endless=True)
+    if arrangement != "regular" and len(places) >= _FEWEST_PEAKS:
+        return _Model(Lattice.from_positions(places), psf, endless=False)
+    wanted = {"auto": "a lattice or single sites", "regular": "a lattice", "positions": "sites"}
+    raise ValueError(
+        f"expected images that show {wanted[arrangement]}, found none: no pattern stands out of "
+        "the noise; more shots or a guess may help"
+    )
+
+
+def _usable(images: Sequence[ArrayLike], shape: tuple[int, int]) -> FloatArray:
+    """Return the images that can be used, bad pixels filled, (k, y, x)."""
+    narrow = GaussianPSF(_FIRST_HWHM)
+    found = []
+    for image in images:
+        if np.shape(image) != shape or np.iscomplexobj(image):
+            continue
+        pixels = np.ma.filled(np.ma.asarray(image, dtype=np.float64), np.nan)
+        bad = find_bad_pixels(pixels, narrow, read_noise=0.0, excess_noise=1.0)
+        if not bad.all():
+            found.append(fill_bad_pixels(pixels, bad))
+    if not found:
+        raise ValueError(f"expected images of shape {shape} with finite pixels, found none")
+    return np.array(found)
+
+
+def _adapted(guess: Lattice, vectors: FloatArray | None) -> Lattice:
+    """Return a guessed lattice with vectors as found, if those are about the same lattice."""
+    assert guess.vectors is not None
+    assert guess.origin is not None
+    assert guess.shape is not None
+    if vectors is None:
+        return guess
+    steps = np.rint(guess.vectors @ np.linalg.inv(vectors))
+    better = steps @ vectors
+    lengths = np.linalg.norm(guess.vectors, axis=1)
+    if (np.linalg.norm(better - guess.vectors, axis=1) > _SIMILAR * lengths).any():
+        return guess
+    if round(abs(float(np.linalg.det(steps)))) != 1:
+        return guess
+    half = 0.5 * (np.array(guess.shape) - 1)
+    origin = np.array(guess.origin) + half @ guess.vectors - half @ better
+    return Lattice(better, origin, guess.shape, mask=guess.mask)
+
+
+def _fits_lattice(places: FloatArray, vectors: FloatArray, psf: PSF) -> bool:
+    """Return whether the single peaks of a mean image, if that has any, are sites of a lattice."""
+    short = reduced(vectors)
+    spacing = float(np.linalg.norm(short, axis=1).min())
+    if spacing < _RESOLVED * psf.hwhm or len(places) < _FEWEST_PEAKS:
+        return True
+    parts = places @ np.linalg.inv(short)
+    phase = np.angle(np.exp(2j * np.pi * parts).mean(axis=0)) / (2 * np.pi)
+    off = parts - phase
+    apart = np.linalg.norm((off - np.rint(off)) @ short, axis=1)
+    return bool((apart < _ON_LATTICE * spacing).mean() > _MOSTLY)
+
+
+def _strained(lattice: Lattice, found: Registration, shape: tuple[int, int]) -> Lattice:
+    assert lattice.vectors is not None
+    assert lattice.origin is not None
+    assert lattice.shape is not None
+    middle = (np.array(shape) - 1) / 2
+    origin = np.array(lattice.origin)
+    origin = origin + found.strain @ (origin - middle)
+    vectors = lattice.vectors + lattice.vectors @ found.strain.T
+    return Lattice(vectors, origin, lattice.shape, mask=lattice.mask)

@@ -1,0 +1,127 @@
+"""What is wrong with a lattice's vectors and a PSF's width, found in many shots together.
+
+To first order an image of sites displaced by ``s(r) = s₀ + A (r - c)``, through a PSF whose
+variance is larger by 2 b, is ``L - s·∇L + b ∇²L``, where L is the light that the model puts on the
+pixels (see `misfit`). Each shot has a displacement s₀, brightness and background of its own; the
+matrix A (stretch, shear, rotation) and b are common to all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_coldatoms.lattice.misfit import laplacian, slope
+from napari_coldatoms.lattice.phase import Fit
+
+FloatArray = NDArray[np.float64]
+
+_LARGEST_GROWTH = 0.3  # of the PSF's variance at once
+_FARTHEST = 0.5  # half widths of the PSF that the lattice may move at the frame's edge
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """How lattice and PSF differ from the images.
+
+    Attributes
+    ----------
+    strain : (2, 2) array
+        A: a lattice vector v, as (y, x), becomes ``v + A v``.
+    strain_error : (2, 2) array
+        Standard errors.
+    width : float
+        Width of the PSF over that of the given one.
+    width_error : float
+        Standard error.
+    """
+
+    strain: FloatArray
+    strain_error: FloatArray
+    width: float
+    width_error: float
+
+
+def register(fits: Iterable[Fit], hwhm: float) -> Registration:
+    """Find what lattice vectors and width of the PSF suit many shots best.
+
+    Parameters
+    ----------
+    fits : iterable of Fit
+        Shots with their occupation, see `phase.PhaseFinder.fit`. Taken one at a time.
+    hwhm : float
+        Half width at half maximum of the PSF, in px.
+
+    Raises
+    ------
+    ValueError
+        If there are no shots, or none with light.
+    """
+    normal, right = np.zeros((5, 5)), np.zeros(5)
+    scores: list[FloatArray] = []
+    extent = 1.0
+    for fit in fits:
+        shot = fit.shot
+        extent = max(shot.image.shape) / 2
+        own, common = _columns(shot.optics.image(fit.probability), extent)
+        weights = shot.good
+        first = _solve(own, weights, shot.signal)
+        brightness = float(first[0])
+        if not brightness > 0:
+            continue
+        common = brightness * common
+        # what the shot's own columns explain of the common ones does not count
+        mixed = np.array([_solve(own, weights, column) for column in common])
+        rest = common - np.einsum("ij,jyx->iyx", mixed, own)
+        left = shot.signal - np.einsum("j,jyx->yx", first, own)
+        weighted = weights * rest
+        normal += np.einsum("iyx,jyx->ij", weighted, common)
+        score = np.einsum("iyx,yx->i", weighted, left)
+        right += score
+        scores.append(score)
+    if not scores:
+        raise ValueError("expected shots with light of the sites, found none")
+    scale = np.sqrt(np.maximum(np.diagonal(normal), 1e-300))
+    inverse = np.linalg.pinv(normal / np.outer(scale, scale)) / np.outer(scale, scale)
+    found = inverse @ right
+    # shots scatter by what is left of each one's score; a single one tells nothing of that
+    spread = np.array(scores) - np.mean(scores, axis=0)
+    factor = len(scores) / max(len(scores) - 1, 1)
+    covariance = inverse @ (factor * spread.T @ spread) @ inverse
+    errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
+    if len(scores) < 2:
+        errors = np.full(5, np.inf)
+    reach = _FARTHEST * hwhm / extent
+    strain = np.clip(-found[:4].reshape(2, 2) / extent, -reach, reach)
+    variance = hwhm**2 / (2 * math.log(2))
+    growth = float(np.clip(2 * found[4] / variance, -_LARGEST_GROWTH, _LARGEST_GROWTH))
+    width = math.sqrt(1 + growth)
+    return Registration(
+        strain,
+        errors[:4].reshape(2, 2) / extent,
+        width,
+        float(errors[4]) / variance / width,
+    )
+
+
+def _columns(light: FloatArray, extent: float) -> tuple[FloatArray, FloatArray]:
+    """Return the columns of a shot's own unknowns, and of the common ones."""
+    rows, columns = light.shape
+    y = ((np.arange(rows) - (rows - 1) / 2) / extent)[:, None]
+    x = ((np.arange(columns) - (columns - 1) / 2) / extent)[None, :]
+    down, across = slope(light, -2), slope(light, -1)
+    own = np.array([light, np.ones_like(light), down, across])
+    return own, np.array([y * down, x * down, y * across, x * across, laplacian(light)])
+
+
+def _solve(columns: FloatArray, weights: FloatArray, values: FloatArray) -> FloatArray:
+    weighted = weights * columns
+    normal = np.einsum("iyx,jyx->ij", weighted, columns)
+    right = np.einsum("iyx,yx->i", weighted, values)
+    scale = np.sqrt(np.maximum(np.diagonal(normal), 1e-300))
+    found: FloatArray = np.linalg.pinv(normal / np.outer(scale, scale)) @ (right / scale) / scale
+    return found

@@ -1,0 +1,141 @@
+"""Sites at arbitrary positions, such as optical tweezers: found in the mean image, then refined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.ndimage import gaussian_filter, maximum_filter
+
+from napari_coldatoms.lattice.misfit import slope
+from napari_coldatoms.lattice.phase import Fit
+from napari_coldatoms.lattice.psf import PSF
+from napari_coldatoms.lattice.spectrum import transfer_function
+
+FloatArray = NDArray[np.float64]
+
+_SIGNIFICANT = 7.0  # standard deviations above what is around
+_DIMMEST = 0.2  # of the height of the brighter peaks
+_BRIGHT = 0.75  # quantile of the peaks
+_CLOSEST = 1.5  # half widths of the PSF between peaks that are told apart
+_WIDE = 5.0  # half widths of the PSF over which the background is even
+_FARTHEST = 0.5  # half widths of the PSF that a position may move at once
+
+
+def find_positions(mean: FloatArray, psf: PSF) -> FloatArray:
+    """Return the positions of single sites in a mean image.
+
+    Parameters
+    ----------
+    mean : (y, x) array
+        Mean over shots, finite.
+    psf : PSF
+        Point spread function.
+
+    Returns
+    -------
+    (n, 2) array
+        (y, x) in px, row by row; empty where nothing stands out.
+    """
+    matched = fft.irfft2(fft.rfft2(_padded(mean, psf)) * _kernel(mean, psf), _shape(mean, psf))
+    matched = _cropped(matched, psf, mean.shape)
+    wide = _WIDE * psf.hwhm
+    height = matched - gaussian_filter(matched, wide, mode="nearest")
+    size = 2 * max(round(_CLOSEST * psf.hwhm), 1) + 1
+    spread = 1.4826 * float(np.median(np.abs(height - np.median(height))))
+    tops = (height == maximum_filter(height, size)) & (height > _SIGNIFICANT * spread)
+    rows, columns = np.nonzero(tops)
+    if not len(rows):
+        return np.zeros((0, 2))
+    bright = float(np.quantile(height[rows, columns], _BRIGHT))
+    kept = height[rows, columns] > _DIMMEST * bright
+    rows, columns = rows[kept], columns[kept]
+    places = np.column_stack(
+        [
+            rows + _between(height, rows, columns, 0),
+            columns + _between(height, rows, columns, 1),
+        ]
+    )
+    return places[in_rows(places, 2 * psf.hwhm)]
+
+
+def in_rows(places: FloatArray, apart: float) -> NDArray[np.intp]:
+    """Return the order of places row by row; gaps of `apart` px along y divide rows."""
+    order = np.argsort(places[:, 0], kind="stable")
+    row = np.cumsum(np.diff(places[order, 0], prepend=places[order[:1], 0]) > apart)
+    return order[np.lexsort((places[order, 1], row))]
+
+
+def refine_positions(fits: Iterable[Fit], positions: FloatArray, psf: PSF) -> FloatArray:
+    """Return by how much each position is off, (n, 2) in px.
+
+    Least squares for each site, given the occupation of all: over all shots that see it occupied.
+
+    Parameters
+    ----------
+    fits : iterable of Fit
+        Shots with their occupation, see `phase.PhaseFinder.fit`. What the shots have in common,
+        their offsets, is not part of the result.
+    positions : (n, 2) array
+        (y, x) in px.
+    psf : PSF
+        Point spread function.
+    """
+    moved, weight = np.zeros((len(positions), 2)), np.zeros(len(positions))
+    for fit in fits:
+        shot = fit.shot
+        light = shot.optics.image(fit.probability)
+        columns = [light, np.ones_like(light), slope(light, -2), slope(light, -1)]
+        design = np.array([shot.good * column for column in columns]).reshape(4, -1)
+        found = np.linalg.lstsq(design.T, (shot.good * shot.signal).ravel(), rcond=None)[0]
+        brightness = float(found[0])
+        if not brightness > 0:
+            continue
+        fitted = np.einsum("i,iyx->yx", found, np.array(columns))
+        rest = shot.good * (shot.signal - fitted)
+        seen = np.where(shot.valid, fit.probability, 0.0)
+        for axis in (0, 1):
+            moved[:, axis] += brightness * seen * shot.optics.collect(slope(rest, axis - 2))
+        weight += (brightness * seen) ** 2
+    # Σ (∂h)² along either direction, of a PSF in the middle of a pixel
+    half = math.ceil(psf.cutoff) + 1
+    patch = psf.integrate(np.zeros((1, 2)), half)[0]
+    steep = 0.5 * float((slope(patch, -1) ** 2 + slope(patch, -2) ** 2).sum())
+    shift = moved / np.maximum(weight * steep, 1e-300)[:, None]
+    shift[weight <= 0] = 0.0
+    reach = _FARTHEST * psf.hwhm
+    return np.clip(shift, -reach, reach)
+
+
+def _between(height: FloatArray, rows: FloatArray, columns: FloatArray, axis: int) -> FloatArray:
+    """Return where parabolas through three pixels have their maxima, from the middle one."""
+    values = np.pad(np.moveaxis(height, axis, 0), ((1, 1), (0, 0)), mode="edge")
+    along, across = (rows, columns) if axis == 0 else (columns, rows)
+    low, top, high = (values[along + k, across] for k in (0, 1, 2))
+    bend = low - 2 * top + high
+    shift = np.divide(0.5 * (low - high), bend, out=np.zeros(len(top)), where=bend < 0)
+    return np.clip(shift, -0.5, 0.5)
+
+
+def _margin(psf: PSF) -> int:
+    return math.ceil(psf.cutoff) + 1
+
+
+def _shape(image: FloatArray, psf: PSF) -> tuple[int, int]:
+    return image.shape[0] + 2 * _margin(psf), image.shape[1] + 2 * _margin(psf)
+
+
+def _padded(image: FloatArray, psf: PSF) -> FloatArray:
+    return np.pad(image, _margin(psf), mode="edge")
+
+
+def _cropped(image: FloatArray, psf: PSF, shape: tuple[int, ...]) -> FloatArray:
+    margin = _margin(psf)
+    return image[margin : margin + shape[0], margin : margin + shape[1]]
+
+
+def _kernel(image: FloatArray, psf: PSF) -> FloatArray:
+    return transfer_function(psf, _shape(image, psf))
