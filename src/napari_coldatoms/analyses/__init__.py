@@ -8,28 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_coldatoms.analyses.batch import Batch, process
+    from napari_coldatoms.analyses.calibration_file import (
+        CalibrationError,
+        load_calibration,
+        save_calibration,
+    )
     from napari_coldatoms.analyses.detect_clouds import DetectClouds
     from napari_coldatoms.analyses.make_picture import MakePicture
     from napari_coldatoms.analyses.recipes import apply, follow
 
 _PUBLIC = {
     "Batch": "batch",
+    "CalibrationError": "calibration_file",
     "DetectClouds": "detect_clouds",
     "MakePicture": "make_picture",
     "apply": "recipes",
     "follow": "recipes",
+    "load_calibration": "calibration_file",
     "process": "batch",
+    "save_calibration": "calibration_file",
 }
 _ANALYSES = {"detect_clouds": "DetectClouds"}
 
 __all__ = [
     "ANALYSES",
     "Batch",
+    "CalibrationError",
     "DetectClouds",
     "MakePicture",
     "apply",
     "follow",
+    "load_calibration",
     "process",
+    "save_calibration",
 ]
 
 
