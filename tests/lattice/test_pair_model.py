@@ -91,6 +91,13 @@ def test_the_prior_of_each_image_is_taken_off():
     np.testing.assert_allclose(other.states, plain.states, rtol=1e-9)
 
 
+def test_an_occupancy_of_all_or_nothing_is_that_of_the_estimator():
+    # which does not take it for certain either: n sites do not rule out one in n + 2
+    for given, taken in ((0.0, 1 / 52), (1.0, 51 / 52)):
+        states = evidence(shots(np.full(50, 0.5), given), shots(np.full(50, 0.5)), NOWHERE).states
+        assert states[:2, 0, 0].sum() == pytest.approx(1 - taken)
+
+
 def unclear(rng, occupied, spread):
     """Return calibrated probabilities: two normal modes at 0 and 1."""
     x = occupied + rng.normal(0, spread, occupied.shape)

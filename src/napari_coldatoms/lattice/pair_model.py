@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.hops import Dimers
 from napari_coldatoms.lattice.occupations import Shots
+from napari_coldatoms.lattice.prior import likely_occupancy
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -109,8 +110,6 @@ def evidence(first: Shots, second: Shots, neighbours: tuple[IntArray, IntArray])
     seen = first.valid & second.valid
     one, two = (np.where(seen, _likelihood(shots), 0.5) for shots in (first, second))
     states = np.array([one * two, one * (1 - two), (1 - one) * two, (1 - one) * (1 - two)])
-    assert first.occupancy is not None
-    prior = np.clip(first.occupancy, _RAREST, 1 - _RAREST)[:, None]
     source, target = neighbours
     around = np.bincount(source, minlength=seen.shape[1])
     leaves, comes = np.where(seen, states[1], 0.0), np.where(seen, states[2], 0.0)
@@ -126,17 +125,23 @@ def evidence(first: Shots, second: Shots, neighbours: tuple[IntArray, IntArray])
     kept = weight > _LEAST_EDGE
     shot, edge, weight = shot[kept], edge[kept], weight[kept]
     dimers = Dimers(shot * seen.shape[1] + source[edge], shot * seen.shape[1] + target[edge])
-    return Evidence(states, seen, prior, dimers, weight / around[source[edge]])
+    return Evidence(states, seen, _prior(first), dimers, weight / around[source[edge]])
 
 
 def _likelihood(shots: Shots) -> FloatArray:
     """Return how much likelier the image is if a site is occupied; both ways add up to 1."""
     assert shots.probability is not None
-    assert shots.occupancy is not None
-    prior = np.clip(shots.occupancy, _RAREST, 1 - _RAREST)[:, None]
+    prior = _prior(shots)
     occupied = shots.probability * (1 - prior)
     empty = (1 - shots.probability) * prior
     return np.clip(occupied / (occupied + empty), _SUREST, 1 - _SUREST)
+
+
+def _prior(shots: Shots) -> FloatArray:
+    """Return the occupancy that each reconstruction began with, (shots, 1)."""
+    assert shots.occupancy is not None
+    sites = shots.valid.shape[1]
+    return np.array([[likely_occupancy(float(share), sites)] for share in shots.occupancy])
 
 
 def expect(given: Evidence, weights: dict[str, FloatArray]) -> States:
