@@ -82,3 +82,15 @@ def test_sample_data_open_as_hidden_frames_below_their_picture(key: str) -> None
     assert raw.data.shape[-2:] == picture.data.shape[-2:]
     assert [str(unit) for unit in picture.units[-2:]] == ["micrometer", "micrometer"]
     assert np.nanmax(picture.data) > 0.3
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["lattice_image", "triangular_lattice", "tweezer_array", "drifting_lattice", "survival_pair"],
+)
+def test_sample_lattices_open_as_one_layer(key: str) -> None:
+    viewer = napari.components.ViewerModel()
+    viewer.open_sample("napari-coldatoms", key)
+    (layer,) = viewer.layers
+    assert [str(unit) for unit in layer.units[-2:]] == ["micrometer", "micrometer"]
+    assert layer.axis_labels[-2:] == ("y", "x")

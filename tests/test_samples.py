@@ -11,6 +11,13 @@ from scipy.optimize import curve_fit
 from napari_coldatoms import samples
 
 SAMPLES = ["single_cloud", "mot_and_odt", "time_of_flight"]
+LATTICES = [
+    "lattice_image",
+    "triangular_lattice",
+    "tweezer_array",
+    "drifting_lattice",
+    "survival_pair",
+]
 
 
 def plain_optical_depth(triplet):
@@ -145,3 +152,93 @@ def test_samples_open_as_layers_with_scale_and_units(name):
     shown = np.asarray(picture.data[0] if picture.data.ndim == 3 else picture.data)
     # the reader may correct the probe power, which is one number per shot
     assert np.nanstd(shown - expected) < 1e-3
+
+
+def images_of(stack):
+    """Return the images of atoms, with the offset and the occupation of each."""
+    images = stack.to_numpy().reshape(-1, *stack.shape[-2:]).astype(float)
+    truth = stack.attrs["truth"]
+    offsets = np.reshape(truth["offset_px"], (len(images), 2))
+    occupied = np.reshape(truth["occupied"], (len(images), -1))
+    return zip(images, offsets, occupied, strict=True)
+
+
+@pytest.mark.parametrize("name", LATTICES)
+def test_atoms_shine_where_the_truth_has_them(name):
+    """The truth as Gaussians at the pixels' centres, against the images."""
+    stack = getattr(samples, name)()
+    truth = stack.attrs["truth"]
+    sigma = truth["hwhm_px"] / np.sqrt(2 * np.log(2))
+    y, x = (np.arange(size) for size in stack.shape[-2:])
+    for image, offset, occupied in images_of(stack):
+        atoms = (np.array(truth["positions_px"]) + offset)[occupied]
+        light = truth["brightness"] * np.array(truth.get("relative_brightness", 1.0))
+        light = np.broadcast_to(light, occupied.shape)[occupied]
+        rest = image - truth["background"]
+        noise = np.sqrt(image.sum() + image.size * truth["read_noise"] ** 2)
+        noise += truth["brightness_sd"] * np.sqrt(len(atoms))
+        # the PSF is cut off where 0.2 % of its light are left
+        assert abs(rest.sum() - light.sum()) < 4 * noise + 0.003 * light.sum()
+        if not len(atoms):
+            continue
+        rows = np.exp(-((y - atoms[:, :1]) ** 2) / (2 * sigma**2)) * light[:, None]
+        columns = np.exp(-((x - atoms[:, 1:]) ** 2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
+        expected = rows.T @ columns
+        shifted = np.roll(expected, 1, axis=1)
+        error, wrong = np.std(rest - expected), np.std(rest - shifted)
+        spread = truth["brightness_sd"] / truth["brightness"] * expected.max()
+        assert error < 1.2 * np.sqrt(image.mean() + truth["read_noise"] ** 2 + spread**2)
+        assert error < wrong
+
+
+@pytest.mark.parametrize("name", LATTICES)
+def test_lattices_are_seeded_scaled_and_layers(name):
+    from napari.layers import Layer
+
+    stack = getattr(samples, name)()
+    assert stack.identical(getattr(samples, name)())
+    assert stack.dtype == np.uint16
+    assert int(stack.max()) < stack.attrs["saturation"]
+    assert stack.x.attrs["units"] == "um"
+    (data,) = getattr(samples, f"{name}_layers")()
+    layer = Layer.create(*data)
+    assert layer.data.size == stack.size
+    np.testing.assert_allclose(layer.scale[-2:], float(stack.x[1] - stack.x[0]))
+    truth = stack.attrs["truth"]
+    if "vectors_px" in truth:
+        assert np.hypot(*truth["vectors_px"][1]) * layer.scale[-1] == pytest.approx(0.532)
+
+
+def test_the_drift_and_its_empty_shot():
+    stack = samples.drifting_lattice()
+    truth = stack.attrs["truth"]
+    assert list(stack.time.values) == list(range(0, 600, 30))
+    offsets = np.array(truth["offset_px"])
+    assert 2.5 < np.ptp(offsets, axis=0).max() < 3.5
+    assert np.abs(np.diff(offsets, axis=0)).max() < 0.7
+    atoms = np.sum(truth["occupied"], axis=1)
+    assert truth["empty"] == 12
+    assert list(np.flatnonzero(atoms == 0)) == [12]
+
+
+def test_the_triangular_lattice_is_turned_by_seven_degrees():
+    first, second = np.array(samples.triangular_lattice().attrs["truth"]["vectors_px"])
+    assert np.degrees(np.arctan2(*second)) == pytest.approx(7)
+    assert first @ second == pytest.approx(0.5 * second @ second)
+
+
+def test_tweezers_are_apart_and_follow_no_lattice():
+    places = np.array(samples.tweezer_array().attrs["truth"]["positions_px"])
+    apart = np.hypot(*(places[:, None] - places[None]).T)
+    assert apart[apart > 0].min() > 9
+    assert 40 < len(places) < 60
+
+
+def test_pairs_show_survival_and_hopping():
+    stack = samples.survival_pair()
+    assert list(stack.frame.values) == ["fluorescence", "fluorescence"]
+    first, second = np.moveaxis(np.array(stack.attrs["truth"]["occupied"]), 1, 0)
+    atoms = first.sum()
+    # four standard deviations of 5000 atoms
+    assert (first & second).sum() / atoms == pytest.approx(0.95, abs=0.012)
+    assert (second & ~first).sum() / atoms == pytest.approx(0.02, abs=0.008)

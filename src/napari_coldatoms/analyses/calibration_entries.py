@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, Protocol
 
@@ -243,19 +243,18 @@ def quality_to(quality: Quality) -> dict[str, Any]:
 
 def quality_from(entries: Entries) -> Quality:
     """Return the quality that `quality_to` wrote down."""
-    take = {
+    take: dict[str, Callable[[str], Any]] = {
         "trusted": entries.flag,
         "remarks": entries.texts,
         "shots": entries.whole,
         "trusted_shots": entries.whole,
         **dict.fromkeys(("spacing", "spacing_error", "angle", "angle_error"), entries.numbers),
     }
-    return Quality(
-        **{
-            f.name: take.get(f.name, entries.number)(_named(f.name, _QUALITY_UNITS))
-            for f in fields(Quality)
-        }
-    )
+    found: dict[str, Any] = {
+        f.name: take.get(f.name, entries.number)(_named(f.name, _QUALITY_UNITS))
+        for f in fields(Quality)
+    }
+    return Quality(**found)
 
 
 def track_to(track: PhaseTrack, arrays: dict[str, np.ndarray]) -> None:
@@ -267,7 +266,7 @@ def track_to(track: PhaseTrack, arrays: dict[str, np.ndarray]) -> None:
 def track_from(arrays: Arrays) -> PhaseTrack:
     """Return the phase track that `track_to` put into the arrays."""
     shots = len(arrays.of("track_time", (None,)))
-    found = {}
+    found: dict[str, Any] = {}
     for f in fields(PhaseTrack):
         shape = (shots, 2) if f.name in _PAIRS else (shots,)
         array = arrays.of(f"track_{_named(f.name, _TRACK_UNITS)}", shape)

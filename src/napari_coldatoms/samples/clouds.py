@@ -1,8 +1,4 @@
-"""Sample data: simulated raw triplets with a known truth, the same at every call.
-
-The functions that end in ``_layers`` are napari's sample data menu; the others give the same
-data as stacks. ``stack.attrs["truth"]`` says what went in, see `clouds.simulate`.
-"""
+"""Samples of clouds: raw triplets, see `clouds.simulate` for their truth."""
 
 from __future__ import annotations
 
