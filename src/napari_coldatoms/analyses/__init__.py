@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from napari_coldatoms.analyses.detect_clouds import DetectClouds
     from napari_coldatoms.analyses.make_picture import MakePicture
     from napari_coldatoms.analyses.recipes import apply, follow
+    from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
 
 _PUBLIC = {
     "Batch": "batch",
     "CalibrationError": "calibration_file",
     "DetectClouds": "detect_clouds",
     "MakePicture": "make_picture",
+    "ReconstructLattice": "reconstruct_lattice",
     "apply": "recipes",
     "follow": "recipes",
     "load_calibration": "calibration_file",
     "process": "batch",
     "save_calibration": "calibration_file",
 }
-_ANALYSES = {"detect_clouds": "DetectClouds"}
+_ANALYSES = {"detect_clouds": "DetectClouds", "reconstruct_lattice": "ReconstructLattice"}
 
 __all__ = [
     "ANALYSES",
@@ -36,6 +38,7 @@ __all__ = [
     "CalibrationError",
     "DetectClouds",
     "MakePicture",
+    "ReconstructLattice",
     "apply",
     "follow",
     "load_calibration",

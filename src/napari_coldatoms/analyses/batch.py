@@ -15,12 +15,13 @@ import pandas as pd
 
 from napari_coldatoms import readers
 from napari_coldatoms.analyses.file_groups import (
+    as_one_group,
     common_source,
     find_groups,
     may_be_foreign,
     name_groups,
 )
-from napari_coldatoms.analyses.make_picture import MakePicture
+from napari_coldatoms.analyses.make_picture import MakePicture, to_analyse
 from napari_coldatoms.backend.analysis import Analysis, to_dict
 from napari_coldatoms.backend.layer_files import file_name, write_run
 from napari_coldatoms.backend.recipe import Recipe
@@ -51,6 +52,8 @@ class Batch:
         Number of shots, those that failed included.
     cancelled : bool
         Whether it was stopped before all files were done.
+    more : dict of str to pandas.DataFrame
+        Further tables of the analysis by their names, such as ``shots``.
     """
 
     table: pd.DataFrame
@@ -60,6 +63,7 @@ class Batch:
     analysed: int = 0
     shots: int = 0
     cancelled: bool = False
+    more: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class _Job:
     picture: MakePicture
     layers: Path | None
     may_be_foreign: bool
+    whole_series: bool = False
 
     @property
     def source(self) -> str:
@@ -91,6 +96,7 @@ class _Group:
     analysed: int = 0
     shots: int = 1
     cancelled: bool = False
+    more: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
 
 
 def process(
@@ -130,8 +136,11 @@ def process(
     given = [Path(path) for path in paths]
     groups, foreign = find_groups(given)
     folder = None if layers is None else Path(layers)
+    whole_series = bool(getattr(analysis, "whole_series", False))
+    if whole_series:
+        groups, foreign = as_one_group(groups, foreign, given)
     jobs = [
-        _Job(group, stem, analysis, picture, folder, may_be_foreign(group, given))
+        _Job(group, stem, analysis, picture, folder, may_be_foreign(group, given), whole_series)
         for group, stem in zip(groups, name_groups(groups), strict=True)
     ]
     results: dict[int, _Group] = {}
@@ -163,25 +172,47 @@ def _process_group(job: _Job, options: dict[str, Any] | None = None) -> _Group:
         else:
             done.failures += [(0, str(path), reason) for path, reason in reasons]
         names: set[str] = set()
+        number = 0
         for stack in stacks:
-            done.shots = max(done.shots, stack.sizes.get("shot", 1))
+            shots = stack.sizes.get("shot", 1)
+            # pictures of one shot, as those of two cameras, or shots of their own
+            first = number if job.whole_series else 0
+            number += shots
+            done.shots = max(done.shots, first + shots)
             try:
-                result = run(job.analysis, job.picture(stack), **(options or {}))
+                result = run(
+                    job.analysis, to_analyse(job.analysis, job.picture, stack), **(options or {})
+                )
                 if job.layers is not None:
                     _write(result, job, names)
                 table = result.table
+                more = _more_tables(result)
             # whatever goes wrong with one file, the others shall be done
             except Exception as error:
                 where = "" if stack.name is None else f"{stack.name}: "
-                done.failures.append((0, job.source, f"{where}{_reason(error, job.paths)}"))
+                done.failures.append((first, job.source, f"{where}{_reason(error, job.paths)}"))
                 continue
-            done.tables.append(table)
+            done.tables.append(_numbered(table, first))
+            for name, each in more.items():
+                done.more.setdefault(name, []).append(_numbered(each, first))
             done.analysed += len(result.good)
             done.cancelled |= result.cancelled
             for row in result.failures.to_dict("records"):
-                done.failures.append((row["shot"], row["source"] or job.source, row["error"]))
+                source = row["source"] or job.source
+                done.failures.append((first + row["shot"], source, row["error"]))
     done.notes = [" ".join(str(each.message).split()) for each in caught]
     return done
+
+
+def _numbered(table: pd.DataFrame, first: int) -> pd.DataFrame:
+    """Return a table whose first shot has that number."""
+    return table.assign(shot=table["shot"] + first) if first and "shot" in table else table
+
+
+def _more_tables(result: Run) -> dict[str, pd.DataFrame]:
+    """Return further tables of the analysis by their names."""
+    make = getattr(result.analysis, "more_tables", None)
+    return {} if make is None else make(result)
 
 
 def _write(result: Run, job: _Job, names: set[str]) -> None:
@@ -214,6 +245,7 @@ def _combine(
     failures: list[tuple[int, str, str]] = []
     units: dict[str, str] = {}
     foreign = [(path, "no camera file") for path in strangers]
+    more: dict[str, list[pd.DataFrame]] = {}
     shot = 0
     for position in range(all_groups):
         group = results.get(position)
@@ -222,7 +254,9 @@ def _combine(
             continue
         for table in group.tables:
             units |= table.attrs.get("units", {})
-            tables.append(table.assign(shot=table["shot"] + shot))
+            tables.append(_numbered(table, shot))
+        for name, each in group.more.items():
+            more.setdefault(name, []).extend(_numbered(table, shot) for table in each)
         foreign += group.foreign
         failures += [(shot + inside, source, error) for inside, source, error in group.failures]
         shot += group.shots
@@ -233,6 +267,11 @@ def _combine(
         "version": recipe.version,
         "source": recipe.source,
     }
+    others = {}
+    for name, parts in more.items():
+        own = {**table.attrs, "units": parts[0].attrs.get("units", {})}
+        others[name] = _stacked(parts)
+        others[name].attrs = own
     return Batch(
         table=table,
         failures=pd.DataFrame(failures, columns=list(FAILURES)),
@@ -241,6 +280,7 @@ def _combine(
         analysed=sum(group.analysed for group in results.values()),
         shots=shot,
         cancelled=len(results) < all_groups or any(g.cancelled for g in results.values()),
+        more=others,
     )
 
 

@@ -66,8 +66,7 @@ def save_calibration(calibration: Calibration, path: str | Path) -> list[Path]:
         Such as `FileNotFoundError` where the folder does not exist.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise CalibrationError(f"{path}: expected a name ending in .yaml")
+    check_name(path)
     arrays: dict[str, np.ndarray] = {}
     rows, columns = calibration.image_shape
     values: dict[str, Any] = {
@@ -95,6 +94,12 @@ def save_calibration(calibration: Calibration, path: str | Path) -> list[Path]:
     with replacing(path) as new:
         new.write_text(text, encoding="utf-8")
     return [path, beside]
+
+
+def check_name(path: str | Path) -> None:
+    """Raise `CalibrationError` where no calibration can be written to a file of that name."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise CalibrationError(f"{path}: expected a name ending in .yaml")
 
 
 def load_calibration(path: str | Path) -> Calibration:

@@ -41,6 +41,18 @@ def may_be_foreign(group: Sequence[Path], named: Sequence[Path]) -> bool:
     return group[0].suffix.lower() in EVERYBODYS and group[0] not in {p.absolute() for p in named}
 
 
+def as_one_group(
+    groups: Sequence[tuple[Path, ...]], foreign: Sequence[Path], named: Sequence[Path]
+) -> tuple[list[tuple[Path, ...]], list[Path]]:
+    """Return all files as one group, and the foreign ones without those of any program's."""
+    strangers = [group for group in groups if may_be_foreign(group, named)]
+    files = [path for group in groups if group not in strangers for path in group]
+    return (
+        [tuple(files)] if files else [],
+        [*foreign, *(path for group in strangers for path in group)],
+    )
+
+
 def name_groups(groups: Sequence[tuple[Path, ...]]) -> list[str]:
     """Return a name for each group, the one its pictures have, but no two the same."""
     stems: list[str] = []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from napari_coldatoms.backend.analysis import check, from_dict, to_dict
+from napari_coldatoms.backend.analysis import Analysis, check, from_dict, to_dict
 from napari_coldatoms.images.absorption import optical_depth
 from napari_coldatoms.images.fluorescence import fluorescence
 from napari_coldatoms.images.stack import is_raw
@@ -110,3 +110,9 @@ class MakePicture:
     def from_recipe(cls, values: Mapping[str, Any] | None) -> MakePicture:
         """Return it with the parameters in a recipe; the defaults where the recipe has none."""
         return from_dict(cls, values or {}, where="picture.")
+
+
+def to_analyse(analysis: Analysis, picture: MakePicture, stack: xr.DataArray) -> xr.DataArray:
+    """Return what an analysis gets: the stack itself where it takes it raw, else the picture."""
+    takes = getattr(analysis, "takes", None)
+    return stack if takes is not None and takes(stack) else picture(stack)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_coldatoms.analyses import ANALYSES
-from napari_coldatoms.analyses.make_picture import MakePicture
+from napari_coldatoms.analyses.make_picture import MakePicture, to_analyse
 from napari_coldatoms.backend.analysis import Analysis, ParameterError
 from napari_coldatoms.backend.recipe import Recipe, RecipeError
 from napari_coldatoms.backend.run import Run, run
@@ -44,4 +44,4 @@ def apply(recipe: Recipe | str | Path, stack: xr.DataArray, **options: Any) -> R
         Those of `napari_coldatoms.backend.run`.
     """
     analysis, picture = follow(recipe)
-    return run(analysis, picture(stack), **options)
+    return run(analysis, to_analyse(analysis, picture, stack), **options)

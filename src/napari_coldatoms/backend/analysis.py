@@ -5,6 +5,14 @@ An analysis is a frozen dataclass whose fields are its parameters. A field is a 
 most one level deep) another dataclass with the options of one method. ``Annotated`` carries
 magicgui's own options (``min``, ``max``, ``step``, ``tooltip``, ``label``);
 ``field(metadata={"advanced": True})`` marks what is rarely used.
+
+An analysis may have more than `Analysis` asks for:
+
+- ``thing``: what its table has one row of, as a word for the user;
+- ``whole_series``: where true, all files are analysed as one stack, since the shots tell about each
+  other;
+- ``takes(stack)``: whether raw frames are analysed as they are, without a picture made of them;
+- ``more_tables(run)``: further tables by their names.
 """
 
 from __future__ import annotations
@@ -56,7 +64,10 @@ class Analysis(Protocol):
     """How recipes and the command line call it, such as ``detect_clouds``."""
 
     def prepare(self, stack: xr.DataArray) -> Any:
-        """Return what all frames share; raise where the stack cannot be analysed at all."""
+        """Return what all frames share; raise where the stack cannot be analysed at all.
+
+        What has a method ``of_frame`` (`FrameContexts`) is asked for each frame's own context.
+        """
 
     def __call__(self, frame: xr.DataArray, context: Any) -> Any:
         """Analyse one frame (dims ``y, x``, in memory)."""
@@ -66,6 +77,14 @@ class Analysis(Protocol):
 
     def layers(self, run: Run) -> list[LayerData]:
         """Return what a run shows in napari."""
+
+
+@runtime_checkable
+class FrameContexts(Protocol):
+    """What all frames share, where each of them gets a context of its own."""
+
+    def of_frame(self, index: tuple[int, ...]) -> Any:
+        """Return the context of the frame at this place along the stack's leading dimensions."""
 
 
 @dataclass(frozen=True)

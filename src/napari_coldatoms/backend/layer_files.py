@@ -1,6 +1,6 @@
-"""Layers into files that other programs read: masks and pictures as TIFF, outlines as CSV.
+"""Layers into files that other programs read: masks and pictures as TIFF, outlines, points as CSV.
 
-The CSV is the one that napari's own reader takes as Shapes (pixel coordinates).
+The CSV is the one that napari's own reader takes as Shapes or Points (pixel coordinates).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def write_layers(layers: Iterable[LayerData], folder: str | Path, stem: str) -> 
     Parameters
     ----------
     layers : iterable of layer data
-        Images and labels become ``.tif``, shapes ``.csv``; an empty Shapes layer becomes a file
-        with a header alone.
+        Images and labels become ``.tif``, shapes and points ``.csv``, points with their features;
+        an empty Shapes layer becomes a file with a header alone.
     folder : path
         Made where it is missing.
     stem : str
@@ -52,10 +52,12 @@ def write_layers(layers: Iterable[LayerData], folder: str | Path, stem: str) -> 
     written: list[Path] = []
     for data, kwargs, kind in layers:
         name = file_name(stem, str(kwargs["name"]))
-        path = folder / f"{name}{'.csv' if kind == 'shapes' else '.tif'}"
+        path = folder / f"{name}{'.csv' if kind in ('shapes', 'points') else '.tif'}"
         with replacing(path) as new:
             if kind == "shapes":
                 _write_shapes(new, data, kwargs)
+            elif kind == "points":
+                _write_points(new, data, kwargs)
             else:
                 _write_tiff(new, data, kwargs)
         written.append(path)
@@ -78,6 +80,13 @@ def _write_shapes(path: Path, outlines: Any, kwargs: dict[str, Any]) -> None:
             for vertex, place in enumerate(outline):
                 row = [number, kwargs["shape_type"], vertex, *map(float, place)]
                 writer.writerow(row)
+
+
+def _write_points(path: Path, places: Any, kwargs: dict[str, Any]) -> None:
+    table = kwargs["features"].reset_index(drop=True)
+    for axis in reversed(range(kwargs["ndim"])):
+        table.insert(0, f"axis-{axis}", np.asarray(places, dtype=float)[:, axis])
+    table.to_csv(path, index_label="index", lineterminator="\n", encoding="utf-8")
 
 
 def _write_tiff(path: Path, data: Any, kwargs: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from napari_coldatoms.backend.analysis import Analysis
+from napari_coldatoms.backend.analysis import Analysis, FrameContexts
 from napari_coldatoms.backend.recipe import Recipe
 from napari_coldatoms.backend.scheduling import Cancel, completed
 
@@ -161,6 +161,7 @@ def run(
     leading = leading_dims(stack)
     wanted = _indices(stack, leading, frames)
     context = analysis.prepare(stack)
+    by_frame = isinstance(context, FrameContexts)
     coords: dict[int, dict[str, Any]] = {}
 
     def jobs() -> Iterator[Callable[[], tuple]]:
@@ -170,7 +171,8 @@ def run(
     def load(position: int) -> tuple:
         frame = stack.isel(dict(zip(leading, wanted[position], strict=True)))
         coords[position] = _scalars(frame)
-        return analysis, frame.compute(), context
+        own = context.of_frame(wanted[position]) if by_frame else context
+        return analysis, frame.compute(), own
 
     results: dict[int, FrameResult] = {}
     if progress is not None:

@@ -25,19 +25,21 @@ INTERRUPTED = 130
 TRACEBACK = "COLDATOMS_TRACEBACK"
 """The environment variable that, when set, shows where an unexpected error came from."""
 
-HELP = """Find and fit cold-atom clouds in camera files."""
+HELP = """Find and fit cold-atom clouds in camera files, and judge the sites of lattices."""
 
 EXIT_CODES = """Exit codes:
 0 all files were analysed;
 1 none could be, or the result could not be written;
 2 wrong usage, or a recipe that cannot be followed;
-3 some files or frames failed, the others are in the table;
+3 some files or frames failed, the others are in the table; or a calibration is not to be trusted;
 130 interrupted, what was done is in the table."""
 
 # name -> the module that holds it, and what it does
 _COMMANDS = {
     "detect": ("commands", "Find clouds in camera files, outline and fit them."),
     "run": ("commands", "Do on other files what a recipe says."),
+    "calibrate": ("lattice", "Find the sites of a lattice and its PSF in images of it."),
+    "reconstruct": ("lattice", "Judge which sites of a lattice hold an atom."),
     "design": ("design", "Predict SNR and detection errors of a lattice, without any file."),
     "demo": ("commands", "Show the main job on simulated shots."),
 }
@@ -60,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code: 0 all files were analysed; 1 none could be, or the result could not be
         written, or something unexpected went wrong; 2 wrong usage, or a recipe that cannot be
-        followed; 3 some files or frames failed, the others are in the table; 130 interrupted, what
-        was done is in the table.
+        followed; 3 some files or frames failed, the others are in the table, or a calibration is
+        not to be trusted; 130 interrupted, what was done is in the table.
     """
     from cyclopts import CycloptsError
 

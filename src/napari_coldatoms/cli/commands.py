@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,33 +33,33 @@ else:
     _DetectFlags = flags(DetectClouds, "Detection")
     _PictureFlags = flags(MakePicture, "Picture")
 
-_Files = Annotated[
+Files = Annotated[
     Path, Parameter(help="camera files, and folders of them; files of one shot belong together")
 ]
-_Output = Annotated[
+Output = Annotated[
     Path | None,
     Parameter(
         alias="-o",
         help="where the table goes: .csv (the recipe beside it) or .h5; by default it is printed",
     ),
 ]
-_Layers = Annotated[
+Layers = Annotated[
     Path | None,
     Parameter(help="folder for each picture's masks (TIFF) and outlines (CSV that napari opens)"),
 ]
-_Workers = Annotated[int, Parameter(help="how many processes work at once")]
-_Quiet = Annotated[bool, Parameter(alias="-q", negative=(), help="no progress bar, no summary")]
+Workers = Annotated[int, Parameter(help="how many processes work at once")]
+Quiet = Annotated[bool, Parameter(alias="-q", negative=(), help="no progress bar, no summary")]
 
 
 def detect(
-    *files: _Files,
-    output: _Output = None,
-    layers: _Layers = None,
+    *files: Files,
+    output: Output = None,
+    layers: Layers = None,
     recipe: Annotated[
         Path | None, Parameter(help="save what was done, for the command `run` (YAML)")
     ] = None,
-    workers: _Workers = 1,
-    quiet: _Quiet = False,
+    workers: Workers = 1,
+    quiet: Quiet = False,
     detection: Annotated[_DetectFlags, Parameter(name="*")] = _DetectFlags(),  # noqa: B008
     picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PictureFlags(),  # noqa: B008
 ) -> int:
@@ -67,8 +67,8 @@ def detect(
     analysis = build(DetectClouds, detection)
     make_picture = build(MakePicture, picture, "picture.")
     if recipe is not None:
-        _check_folder(recipe)
-    code = _process(files, analysis, make_picture, output, layers, workers, quiet)
+        check_folder(recipe)
+    code = process_files(files, analysis, make_picture, output, layers, workers, quiet)
     if recipe is not None and code != NOTHING:
         Recipe.of(analysis, picture=to_dict(make_picture)).save(recipe)
     return code
@@ -77,18 +77,23 @@ def detect(
 def run(
     recipe: Annotated[Path, Parameter(help="a recipe, as --recipe and -o of `detect` leave it")],
     /,
-    *files: _Files,
-    output: _Output = None,
-    layers: _Layers = None,
-    workers: _Workers = 1,
-    quiet: _Quiet = False,
+    *files: Files,
+    output: Output = None,
+    shots: Annotated[
+        Path | None, Parameter(help="where the table of shots goes, of a recipe that makes one")
+    ] = None,
+    layers: Layers = None,
+    workers: Workers = 1,
+    quiet: Quiet = False,
 ) -> int:
     """Do on other files what a recipe says."""
     try:
         analysis, make_picture = follow(recipe)
     except RecipeError as error:
         raise UsageError(str(error)) from error
-    return _process(files, analysis, make_picture, output, layers, workers, quiet)
+    return process_files(
+        files, analysis, make_picture, output, layers, workers, quiet, more={"shots": shots}
+    )
 
 
 def demo(
@@ -100,7 +105,7 @@ def demo(
     return int(importlib.import_module("napari_coldatoms.demo").run_demo(output))
 
 
-def _process(
+def process_files(
     files: tuple[Path, ...],
     analysis: Analysis,
     make_picture: MakePicture,
@@ -108,18 +113,29 @@ def _process(
     layers: Path | None,
     workers: int,
     quiet: bool,
+    *,
+    more: Mapping[str, Path | None] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> int:
+    """Analyse files, write or print the table, and return the exit code.
+
+    `more` says where further tables of the analysis go, by their names; `columns` are the main
+    columns of the table with their headings, for the screen.
+    """
+    wanted = {name: path for name, path in (more or {}).items() if path is not None}
     if not files:
         raise UsageError("expected camera files or folders, found none")
     if workers < 1:
         raise UsageError(f"--workers: expected a whole number of at least 1, found {workers}")
-    if output is not None:
+    for flag, path in {"output": output, **wanted}.items():
+        if path is None:
+            continue
         # before the work, not after it
         try:
-            check_suffix(output)
+            check_suffix(path)
         except ValueError as error:
-            raise UsageError(f"--output: {error}") from error
-        _check_folder(output)
+            raise UsageError(f"--{flag}: {error}") from error
+        check_folder(path)
     if layers is not None:
         layers.mkdir(parents=True, exist_ok=True)
     with _interruptible() as stopped, _pool(workers) as executor, progress_bar(quiet) as progress:
@@ -137,10 +153,15 @@ def _process(
     # an interrupted run without any result must not replace an earlier table
     if code != NOTHING and batch.analysed:
         if output is None:
-            print_table(batch.table)
+            print_table(batch.table, columns)
         else:
             written = write_table(batch.table, output, failures=batch.failures)
-    report(batch, written, quiet=quiet)
+        for name, path in wanted.items():
+            if name in batch.more:
+                written += write_table(batch.more[name], path)
+            else:
+                print(f"note: there is no table of {name}; {path} was not written", file=sys.stderr)
+    report(batch, written, quiet=quiet, thing=getattr(analysis, "thing", "cloud"))
     return code
 
 
@@ -152,7 +173,8 @@ def _code(batch: Batch) -> int:
     return PARTLY if len(batch.failures) else DONE
 
 
-def _check_folder(path: Path) -> None:
+def check_folder(path: Path) -> None:
+    """Raise `UsageError` where a file cannot be written, for want of its folder."""
     if not path.absolute().parent.is_dir():
         raise UsageError(f"{path}: expected an existing folder, found no {path.parent}")
 

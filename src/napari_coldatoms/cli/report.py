@@ -25,10 +25,10 @@ _NUMBERS = ("theta", "peak", "quality")
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(quiet: bool, unit: str = "files") -> Iterator[Callable[[int, int], None]]:
     """Give a function (done, all) that moves a bar on stderr, where somebody sees it."""
     with tqdm(
-        file=sys.stderr, disable=quiet or not sys.stderr.isatty(), leave=False, unit=" files"
+        file=sys.stderr, disable=quiet or not sys.stderr.isatty(), leave=False, unit=f" {unit}"
     ) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -54,11 +54,14 @@ def print_table(table: pd.DataFrame, columns: Mapping[str, str] | None = None) -
     shown = [c for c in columns if c in table.columns]
     headings = {c: f"{columns[c]} ({units[c]})" if c in units else columns[c] for c in shown}
     short = table[shown].rename(columns=headings)
-    print(short.to_string(index=False, float_format="{:.4g}".format) if len(short) else "no clouds")
+    print(short.to_string(index=False, float_format="{:.4g}".format) if len(short) else "nothing")
 
 
-def report(batch: Batch, written: Sequence[Path], *, quiet: bool) -> None:
-    """Say on stderr, one line each, what was passed over, what failed, and what was done."""
+def report(batch: Batch, written: Sequence[Path], *, quiet: bool, thing: str = "cloud") -> None:
+    """Say on stderr, one line each, what was passed over, what failed, and what was done.
+
+    `thing` is what the table has one row of.
+    """
     _list("skipped", [f"{path}: {reason}" for path, reason in batch.foreign], quiet=quiet)
     _list("note", list(dict.fromkeys(batch.notes)), quiet=quiet)
     rows = batch.failures.itertuples(index=False)
@@ -66,7 +69,7 @@ def report(batch: Batch, written: Sequence[Path], *, quiet: bool) -> None:
     if quiet:
         return
     parts = [
-        _count(len(batch.table), "cloud"),
+        _count(len(batch.table), thing),
         f"in {_count(batch.analysed, 'picture')} of {_count(batch.shots, 'shot')}",
     ]
     line = " ".join(parts)

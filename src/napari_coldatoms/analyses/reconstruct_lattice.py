@@ -1,0 +1,311 @@
+"""Judge every site of a lattice in every shot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+
+from napari_coldatoms.analyses.calibration_file import load_calibration
+from napari_coldatoms.analyses.lattice_series import (
+    Images,
+    Light,
+    Place,
+    SeriesContext,
+    ShotContext,
+    frames_of_atoms,
+    how_bright,
+    learn_light,
+    places_of,
+)
+from napari_coldatoms.analyses.site_layers import cells_layer, outline_layer, sites_layer
+from napari_coldatoms.analyses.site_result import ShotSites, SiteImage
+from napari_coldatoms.analyses.site_tables import (
+    compare_images,
+    pairs_table,
+    shots_table,
+    site_table,
+)
+from napari_coldatoms.backend.analysis import LayerData, check
+from napari_coldatoms.backend.run import Run
+from napari_coldatoms.images.stack import StackError, is_raw
+from napari_coldatoms.lattice.calibrate import calibrate
+from napari_coldatoms.lattice.calibration import Calibration
+from napari_coldatoms.lattice.pair_comparison import PairComparison
+from napari_coldatoms.lattice.parameters import ImagingParameters
+from napari_coldatoms.lattice.track import track_phase
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+_NEARLY_EMPTY = 0.01
+
+
+@dataclass(frozen=True)
+class ReconstructLattice:
+    """Judge which sites of a lattice or a tweezer array hold an atom, in every shot."""
+
+    name: ClassVar[str] = "reconstruct_lattice"
+    thing: ClassVar[str] = "site"
+    whole_series: ClassVar[bool] = True
+
+    calibration: Annotated[
+        Path | None,
+        {
+            "tooltip": "a calibration (YAML): where the sites are and what one atom looks like; "
+            "without one the shots themselves are calibrated",
+            "filter": "*.yaml *.yml",
+        },
+    ] = None
+    method: Annotated[
+        Literal["alternating", "local", "global", "deconvolution"],
+        {"tooltip": "the estimator; the first is the most accurate, the others are faster"},
+    ] = "alternating"
+    phase: Annotated[
+        Literal["per shot", "calibrated"],
+        {
+            "tooltip": "'per shot': follow the drift of the lattice from shot to shot; "
+            "'calibrated': it stays where it was, within some tenths of a site"
+        },
+    ] = "per shot"
+    brightness: Annotated[
+        Literal["auto", "each shot", "all shots", "calibrated"],
+        {
+            "tooltip": "what tells how bright an atom is: each shot by itself, all shots together "
+            "(for few sites), or the calibration; 'auto': each shot where it has 100 sites or more"
+        },
+    ] = "auto"
+    brightness_map: Annotated[
+        bool, {"tooltip": "learn from the shots how bright each site is, for uneven light"}
+    ] = False
+    pairs: Annotated[
+        bool,
+        {
+            "tooltip": "all frames of a shot are images of the same atoms: survival, hopping and "
+            "loss are told from the first to the second"
+        },
+    ] = False
+    read_noise: Annotated[
+        float | None,
+        {
+            "min": 0.0,
+            "max": 1e6,
+            "tooltip": "the camera's read noise (counts); by default that of the calibration, or 0",
+        },
+    ] = None
+    excess_noise: Annotated[
+        float | None,
+        {
+            "min": 1.0,
+            "max": 10.0,
+            "tooltip": "factor on the variance of the shot noise, 2 with electron multiplication; "
+            "by default that of the calibration, or 1",
+        },
+    ] = field(default=None, metadata={"advanced": True})
+    arrangement: Annotated[
+        Literal["auto", "regular", "positions"],
+        {
+            "tooltip": "without a calibration: whether the sites form a lattice, or are anywhere "
+            "but apart, as tweezers are"
+        },
+    ] = field(default="auto", metadata={"advanced": True})
+    cells: Annotated[bool, {"tooltip": "also show the pixels around each atom as labels"}] = field(
+        default=False, metadata={"advanced": True}
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def takes(self, stack: xr.DataArray) -> bool:
+        """Return whether raw frames are analysed as they are: several images of the same atoms."""
+        return is_raw(stack) and len(frames_of_atoms(stack, pairs=self.pairs)) > 1
+
+    def prepare(self, stack: xr.DataArray) -> SeriesContext:
+        """Return what all shots share; see `SeriesContext`.
+
+        Raises
+        ------
+        StackError
+            Where there are no pictures, or of another size than calibrated.
+        CalibrationError
+            Where the file holds none.
+        ValueError
+            Where no sites are seen, or imaging parameters are missing.
+        """
+        images = Images(stack, pairs=self.pairs)
+        known = self._calibration(images, stack)
+        noise = self._noise(known)
+        if self.phase == "calibrated":
+            places = (Place((0.0, 0.0)),) * len(images)
+        elif self.calibration is None:
+            places = places_of(known.phase_track)
+        else:
+            read_noise, excess_noise = noise
+            places = places_of(
+                track_phase(
+                    images,
+                    known.lattice,
+                    known.psf,
+                    read_noise=read_noise,
+                    excess_noise=excess_noise,
+                )
+            )
+        light = self._light(images, known, places, noise)
+        alone = light.parameters is None
+        return SeriesContext(
+            known,
+            places,
+            images.per_shot,
+            light.parameters,
+            self._with_noise(known.parameters) if alone and self.brightness == "auto" else None,
+            light.relative_brightness,
+            _doubts(known),
+        )
+
+    def __call__(self, frame: xr.DataArray, context: ShotContext) -> ShotSites:
+        """Return the sites in each image of one shot."""
+        raw = is_raw(frame)
+        numbers = frames_of_atoms(frame, pairs=self.pairs) if raw else []
+        images = [frame.isel(frame=number) for number in numbers] if raw else [frame]
+        return ShotSites(
+            tuple(
+                self._judge(np.asarray(image.values), place, context)
+                for image, place in zip(images, context.places, strict=True)
+            )
+        )
+
+    def summarise(self, run: Run) -> pd.DataFrame:
+        """Return one row per site and image; see `site_table`."""
+        return site_table(run)
+
+    def shots(self, run: Run) -> pd.DataFrame:
+        """Return one row per image; see `shots_table`."""
+        return shots_table(run)
+
+    def comparison(self, run: Run) -> PairComparison | None:
+        """Return survival, hopping and loss from the first to the second image of each shot.
+
+        None where there is one image of each shot only.
+        """
+        return compare_images(run)
+
+    def more_tables(self, run: Run) -> dict[str, pd.DataFrame]:
+        """Return the table of ``shots``, and of ``pairs`` where shots have several images."""
+        tables = {"shots": shots_table(run)}
+        pairs = pairs_table(run)
+        return tables if pairs is None else tables | {"pairs": pairs}
+
+    def layers(self, run: Run) -> list[LayerData]:
+        """Return the sites (Points), the lattice's outline (Shapes) and, if wanted, the cells."""
+        shown = [outline_layer(run), sites_layer(run)]
+        return [cells_layer(run), *shown] if self.cells else shown
+
+    def _calibration(self, images: Images, stack: xr.DataArray) -> Calibration:
+        if self.calibration is None:
+            return calibrate(
+                list(images),
+                arrangement=self.arrangement,
+                read_noise=self.read_noise or 0.0,
+                excess_noise=self.excess_noise or 1.0,
+                source=str(stack.attrs.get("source") or ""),
+            )
+        known = load_calibration(self.calibration)
+        if known.image_shape != images.shape:
+            raise StackError(
+                f"{stack.name or 'stack'}: expected images of {_size(known.image_shape)} as in the "
+                f"calibration, found {_size(images.shape)}"
+            )
+        return known
+
+    def _noise(self, known: Calibration) -> tuple[float, float]:
+        """Return read noise and excess noise, as given or as calibrated."""
+        found = known.parameters
+        read_noise = 0.0 if found is None else found.read_noise
+        excess_noise = 1.0 if found is None else found.excess_noise
+        return (
+            read_noise if self.read_noise is None else self.read_noise,
+            excess_noise if self.excess_noise is None else self.excess_noise,
+        )
+
+    def _with_noise(self, parameters: ImagingParameters | None) -> ImagingParameters | None:
+        """Return imaging parameters with the noise that was given."""
+        if parameters is None:
+            return None
+        given = {"read_noise": self.read_noise, "excess_noise": self.excess_noise}
+        return replace(parameters, **{name: v for name, v in given.items() if v is not None})
+
+    def _light(
+        self,
+        images: Images,
+        known: Calibration,
+        places: tuple[Place, ...],
+        noise: tuple[float, float],
+    ) -> Light:
+        parameters = self._with_noise(known.parameters)
+        way = how_bright(
+            self.brightness,
+            known.lattice,
+            images.shape,
+            len(images),
+            known=parameters is not None,
+        )
+        if way == "calibrated" and parameters is None:
+            raise ValueError(
+                f"{self.calibration or 'the shots'}: expected a calibration with imaging "
+                "parameters, found none; take the brightness of atoms from the shots"
+            )
+        together = way == "all shots"
+        light = Light(None, known.relative_brightness)
+        if together or self.brightness_map:
+            light = learn_light(
+                images,
+                known,
+                places,
+                together=together,
+                map_wanted=self.brightness_map,
+                read_noise=noise[0],
+                excess_noise=noise[1],
+            )
+        if way == "calibrated" or (together and light.parameters is None):
+            return replace(light, parameters=parameters)
+        return light
+
+    def _judge(self, image: np.ndarray, place: Place, context: ShotContext) -> SiteImage:
+        known = context.calibration
+        adjusted = context.parameters is None and self.method in ("alternating", "local")
+        reconstructor, made_for = context.reconstructor(place, adjusted=adjusted)
+        read_noise, excess_noise = self._noise(known)
+        found = reconstructor.reconstruct(
+            image,
+            method=self.method,
+            read_noise=read_noise,
+            excess_noise=excess_noise,
+            parameters=context.parameters,
+        )
+        remarks = list(context.remarks)
+        if np.isfinite(place.contrast) and not place.trusted:
+            remarks.append("the lattice is too weak here: its place is taken from other shots")
+        if not found.has_contrast and context.rescue is not None:
+            reconstructor, fine = context.reconstructor(place, adjusted=False)
+            again = reconstructor.reconstruct(image, method=self.method, parameters=context.rescue)
+            # atoms at sites whose place nobody knows are none
+            if place.known or again.occupied.mean() < _NEARLY_EMPTY:
+                found, made_for = again, fine
+                remarks.append("no contrast: judged with the brightness of atoms as calibrated")
+        offset = place.offset
+        if self.phase == "calibrated":
+            offset = (made_for[0] + found.offset[0], made_for[1] + found.offset[1])
+        return SiteImage.of(found, known.lattice.shift(offset), place, offset, tuple(remarks))
+
+
+def _doubts(known: Calibration) -> tuple[str, ...]:
+    if known.quality.trusted:
+        return ()
+    return (f"the calibration is not trusted: {'; '.join(known.quality.remarks)}",)
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return f"{shape[0]} × {shape[1]} pixels"

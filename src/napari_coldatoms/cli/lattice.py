@@ -1,0 +1,216 @@
+"""The commands ``calibrate`` and ``reconstruct``: lattices and tweezer arrays."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from cyclopts import Parameter
+
+from napari_coldatoms import readers
+from napari_coldatoms.analyses.calibration_file import (
+    CalibrationError,
+    check_name,
+    load_calibration,
+    save_calibration,
+)
+from napari_coldatoms.analyses.file_groups import common_source
+from napari_coldatoms.analyses.lattice_series import Images
+from napari_coldatoms.analyses.make_picture import MakePicture, to_analyse
+from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
+from napari_coldatoms.backend.analysis import to_dict
+from napari_coldatoms.backend.recipe import Recipe
+from napari_coldatoms.cli import DONE, NOTHING, PARTLY, UsageError
+from napari_coldatoms.cli.commands import (
+    Files,
+    Layers,
+    Output,
+    Quiet,
+    Workers,
+    check_folder,
+    process_files,
+)
+from napari_coldatoms.cli.flags import build, flags
+from napari_coldatoms.cli.report import progress_bar
+from napari_coldatoms.images.stack import StackError
+from napari_coldatoms.lattice.calibrate import calibrate as find_calibration
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from napari_coldatoms.lattice.calibration import Calibration
+
+    _LatticeFlags: TypeAlias = Any
+    _PictureFlags: TypeAlias = Any
+else:
+    _LatticeFlags = flags(ReconstructLattice, "Lattice")
+    _PictureFlags = flags(MakePicture, "Picture")
+
+# atoms shine in a lattice: two frames of a file are no absorption picture
+_PICTURE = _PictureFlags(kind="fluorescence")
+_COLUMNS = {name: name for name in ("shot", "image", "i", "j", "y", "x", "brightness")} | {
+    "probability": "probability",
+    "occupied": "atom",
+}
+
+
+def calibrate(
+    *files: Files,
+    output: Annotated[
+        Path,
+        Parameter(alias="-o", help="the calibration (.yaml), with its arrays beside it (.npz)"),
+    ],
+    guess: Annotated[
+        Path | None, Parameter(help="an earlier calibration, roughly right, to begin with")
+    ] = None,
+    arrangement: Annotated[
+        Literal["auto", "regular", "positions"],
+        Parameter(help="a lattice with two vectors, or sites anywhere but apart, as tweezers are"),
+    ] = "auto",
+    read_noise: Annotated[float, Parameter(help="of the camera (counts)")] = 0.0,
+    excess_noise: Annotated[
+        float, Parameter(help="factor on the variance of the shot noise: 2 with EM gain")
+    ] = 1.0,
+    pairs: Annotated[
+        bool, Parameter(help="all frames of a shot are images of the same atoms", negative=())
+    ] = False,
+    quiet: Quiet = False,
+    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PICTURE,
+) -> int:
+    """Find where the sites of a lattice are and what one atom looks like, in images of it."""
+    if not files:
+        raise UsageError("expected camera files or folders, found none")
+    try:
+        check_name(output)
+        start = None if guess is None else load_calibration(guess)
+    except CalibrationError as error:
+        raise UsageError(str(error)) from error
+    check_folder(output)
+    analysis = ReconstructLattice(pairs=pairs)
+    stack = _read(files, analysis, build(MakePicture, picture, "picture."))
+    if stack is None:
+        return NOTHING
+    with progress_bar(quiet, "images") as progress:
+        try:
+            found = find_calibration(
+                list(Images(stack, pairs=pairs)),
+                guess=start,
+                arrangement=arrangement,
+                read_noise=read_noise,
+                excess_noise=excess_noise,
+                source=common_source(files),
+                on_progress=progress,
+            )
+        except ValueError as error:
+            print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+            return NOTHING
+    written = save_calibration(found, output)
+    for name, text in _told(found):
+        print(f"{name:<16} {text}")
+    if not quiet:
+        print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
+    return DONE if found.quality.trusted else PARTLY
+
+
+def reconstruct(
+    *files: Files,
+    output: Output = None,
+    shots: Annotated[
+        Path | None, Parameter(help="where the table of shots goes: atoms, drift, quality")
+    ] = None,
+    survival: Annotated[
+        Path | None,
+        Parameter(help="where survival and hopping at each site go, of two images in each shot"),
+    ] = None,
+    layers: Layers = None,
+    recipe: Annotated[
+        Path | None, Parameter(help="save what was done, for the command `run` (YAML)")
+    ] = None,
+    workers: Workers = 1,
+    quiet: Quiet = False,
+    lattice: Annotated[_LatticeFlags, Parameter(name="*")] = _LatticeFlags(),  # noqa: B008
+    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PICTURE,
+) -> int:
+    """Judge which sites of a lattice hold an atom."""
+    analysis = build(ReconstructLattice, lattice)
+    if analysis.calibration is not None:
+        # a recipe shall find it from anywhere
+        analysis = replace(analysis, calibration=analysis.calibration.expanduser().absolute())
+    make_picture = build(MakePicture, picture, "picture.")
+    if recipe is not None:
+        check_folder(recipe)
+    try:
+        if analysis.calibration is not None:
+            load_calibration(analysis.calibration)  # before all files are read
+    except CalibrationError as error:
+        raise UsageError(str(error)) from error
+    code = process_files(
+        files,
+        analysis,
+        make_picture,
+        output,
+        layers,
+        workers,
+        quiet,
+        more={"shots": shots, "pairs": survival},
+        columns=_COLUMNS,
+    )
+    if recipe is not None and code != NOTHING:
+        Recipe.of(analysis, picture=to_dict(make_picture)).save(recipe)
+    return code
+
+
+def _read(
+    files: tuple[Path, ...], analysis: ReconstructLattice, picture: MakePicture
+) -> xr.DataArray | None:
+    """Return all images as one stack; None, with the reason on stderr, where there is none."""
+    stacks, errors = readers.read_many(files, siblings=False)
+    for error in errors:
+        print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+    if not stacks:
+        return None
+    if len(stacks) > 1:
+        kinds = ", ".join(f"{stack.name} ({'×'.join(map(str, stack.shape))})" for stack in stacks)
+        print(
+            f"failed: expected images of one kind and size, found {len(stacks)}: {kinds}",
+            file=sys.stderr,
+        )
+        return None
+    try:
+        return to_analyse(analysis, picture, stacks[0])
+    except StackError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return None
+
+
+def _told(found: Calibration) -> list[tuple[str, str]]:
+    """Return what a calibration says, in words and numbers."""
+    quality = found.quality
+    sites = "lattice" if found.lattice.is_regular else "positions"
+    lines = [
+        ("sites", f"{len(found.lattice)} ({sites})"),
+        ("spacing", _several(quality.spacing, quality.spacing_error, "px")),
+        ("angle", _several(quality.angle, quality.angle_error, "°")),
+        ("PSF HWHM", _several((found.psf.hwhm,), (quality.hwhm_error,), "px")),
+        ("SNR", _number(quality.snr_db, "dB")),
+        ("expected errors", _number(100 * quality.predicted_error_rate, "%")),
+        ("shots", f"{quality.shots}, {quality.trusted_shots} of them trusted"),
+        ("trusted", "yes" if quality.trusted else "NO"),
+    ]
+    lines += [("remark", remark) for remark in quality.remarks]
+    return [(name, text) for name, text in lines if text]
+
+
+def _several(values: tuple[float, ...], errors: tuple[float, ...], unit: str) -> str:
+    parts = [
+        f"{value:.4f} ± {error:.2g} {unit}" if math.isfinite(error) else f"{value:.4f} {unit}"
+        for value, error in zip(values, errors, strict=True)
+    ]
+    return ", ".join(parts)
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.3g} {unit}" if math.isfinite(value) else ""
