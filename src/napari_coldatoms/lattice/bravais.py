@@ -110,12 +110,7 @@ def _noise_level(power: FloatArray, shape: tuple[int, int]) -> FloatArray:
     order = np.argsort(ring, axis=None, kind="stable")
     ends = np.searchsorted(ring.ravel()[order], np.arange(_RINGS + 1))
     values = power.ravel()[order]
-    level = np.array(
-        [
-            np.median(values[a:b]) if b > a else np.inf
-            for a, b in pairwise(ends)
-        ]
-    )
+    level = np.array([np.median(values[a:b]) if b > a else np.inf for a, b in pairwise(ends)])
     level[level < _WEAKEST * level[np.isfinite(level)].max()] = np.inf
     # between the middles of the rings, so that a steep slope is no peak
     middle = (np.arange(_RINGS) + 0.5) / _RINGS * math.sqrt(0.5)

@@ -9,14 +9,14 @@ which rows of sites hold atoms (`extent`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_coldatoms.lattice.bravais import find_periods
+from napari_coldatoms.lattice.bravais import Periods, find_periods
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.calibration_quality import judge_calibration
 from napari_coldatoms.lattice.defects import fill_bad_pixels, find_bad_pixels
@@ -32,6 +32,7 @@ from napari_coldatoms.lattice.spectrum import (
     transfer_function,
 )
 from napari_coldatoms.lattice.track import (
+    PhaseTrack,
     Preparer,
     checked_times,
     counted_images,
@@ -39,7 +40,7 @@ from napari_coldatoms.lattice.track import (
     make_track,
     spread,
 )
-from napari_coldatoms.lattice.tweezers import find_positions, refine_positions
+from napari_coldatoms.lattice.tweezers import are_single, find_positions, refine_positions
 
 FloatArray = NDArray[np.float64]
 Arrangement = Literal["auto", "regular", "positions"]
@@ -47,9 +48,9 @@ Progress = Callable[[int, int], None]
 
 _MOST_SHOTS = 40  # that lattice and PSF are found from
 _MOST_PIXELS = 2e7  # in those
-_FIRST_SHOTS = 12  # in the first round, which need not be precise
+_FEWEST_SHOTS = 12  # even of large images
 _ROUNDS = 3
-_RESOLVED = 2.2  # half widths of the PSF between sites that show as single peaks
+_CLOSEST = 0.7  # half widths of the PSF between sites
 _ON_LATTICE = 0.2  # spacings; nearer a peak belongs to a lattice
 _MOSTLY = 0.8  # of the peaks
 _FEWEST_PEAKS = 2
@@ -111,16 +112,21 @@ def calibrate(
     if source is None:
         source = str(getattr(stack, "attrs", {}).get("source", ""))
     shape = _image_shape(images)
-    most = int(np.clip(_MOST_PIXELS / (shape[0] * shape[1]), _FIRST_SHOTS, _MOST_SHOTS))
+    most = int(np.clip(_MOST_PIXELS / (shape[0] * shape[1]), _FEWEST_SHOTS, _MOST_SHOTS))
     chosen = spread(len(images), most)
     model = _start([images[k] for k in chosen], shape, guess, arrangement)
     camera = Camera(read_noise, excess_noise)
-    total = min(len(images), _FIRST_SHOTS) + (_ROUNDS - 1) * len(chosen) + len(images)
-    look = _Look(shape, camera, total, on_progress)
+    look = _Look(shape, camera, _ROUNDS * len(chosen) + len(images), on_progress)
+    places = None
     for turn in range(_ROUNDS):
-        some = spread(len(images), _FIRST_SHOTS) if turn == 0 else chosen
-        model = look.improved(model, [images[k] for k in some])
-    seen = look.at(model, images, keep=chosen)
+        some = [images[k] for k in chosen]
+        model, places = look.improved(model, some, when[chosen], places)
+        if turn == 0 and model.endless and model.registration is None:
+            raise ValueError(_nothing("auto"))
+    near = None
+    if places is not None and places.trusted.any():
+        near = [np.interp(when, places.time, places.offset[:, axis]) for axis in (0, 1)]
+    seen = look.at(model, images, None if near is None else np.column_stack(near), keep=chosen)
     track = make_track(seen.phases, when)
     lattice = model.lattice
     if track.trusted.any():
@@ -128,7 +134,7 @@ def calibrate(
         lattice = lattice.shift(middle)
         track = replace(track, offset=track.offset - middle, measured=track.measured - middle)
     quality, parameters = judge_calibration(
-        lattice, model.psf, track, seen.fits, model.registration, camera
+        lattice, model.psf, track, seen.fits, model.lattice, model.registration, camera
     )
     return Calibration(
         lattice=lattice,
@@ -173,51 +179,64 @@ class _Look:
         self._done = 0
         self._on_progress = on_progress
 
-    def at(self, model: _Model, images: Sequence[ArrayLike], keep: Iterable[int] = ()) -> _Seen:
+    def at(
+        self,
+        model: _Model,
+        images: Sequence[ArrayLike],
+        near: FloatArray | None,
+        keep: Iterable[int] | None = None,
+    ) -> _Seen:
         """Return all phases, and the fits of the trusted shots among some numbers."""
         seen = _Seen()
-        kept = {int(k) for k in keep}
-        for number, fit in enumerate(self._fits(model, images, seen.phases)):
-            if fit is not None and number in kept:
+        kept = range(len(images)) if keep is None else {int(k) for k in keep}
+        finder = PhaseFinder(model.lattice, model.psf, self._shape)
+        prepare = Preparer(finder, self._camera)
+        for number, (phase, fit) in enumerate(follow(finder, images, prepare, near)):
+            seen.phases.append(phase)
+            if fit is not None and number in kept and phase is not None and phase.trusted:
                 seen.fits.append(fit)
+            self._done += 1
+            if self._on_progress is not None:
+                self._on_progress(self._done, self._total)
+        if prepare.error is not None and not any(seen.phases):
+            raise prepare.error
         return seen
 
-    def improved(self, model: _Model, images: Sequence[ArrayLike]) -> _Model:
-        """Return a model that suits the images better; the same if they show nothing."""
-        trusted = [fit for fit in self._fits(model, images, []) if fit is not None]
-        if not trusted:
-            return model
-        found = register(trusted, model.psf.hwhm)
-        place = np.median([fit.offset for fit in trusted], axis=0)
-        lattice = model.lattice.shift(place)
+    def improved(
+        self,
+        model: _Model,
+        images: Sequence[ArrayLike],
+        times: FloatArray,
+        places: PhaseTrack | None,
+    ) -> tuple[_Model, PhaseTrack | None]:
+        """Return a model that suits the images better, and the places of the shots in it.
+
+        The same if they show nothing.
+        """
+        known = places is not None and places.trusted.any()
+        seen = self.at(model, images, places.offset if places is not None and known else None)
+        if not seen.fits:
+            return model, places
+        track = make_track(seen.phases, times)
+        middle = np.median(track.measured[track.trusted], axis=0)
+        found = register(seen.fits, model.psf.hwhm)
+        lattice = model.lattice.shift(middle)
         if lattice.is_regular:
             lattice = _strained(lattice, found, self._shape)
         else:
-            moved = refine_positions(trusted, lattice.positions, model.psf)
+            moved = refine_positions(seen.fits, lattice.positions, model.psf)
             lattice = Lattice.from_positions(lattice.positions + moved)
-        if model.endless:
-            held = np.mean([fit.probability > 0.5 for fit in trusted], axis=0)
-            strength = trusted[0].shot.optics.strength
-            known = trusted[0].shot.valid & (strength > _LIT * strength.max())
-            lattice = filled(lattice, np.where(known, held, np.nan), len(trusted))
-        return replace(
-            model, lattice=lattice, psf=model.psf.scaled(found.width), registration=found
-        )
-
-    def _fits(
-        self, model: _Model, images: Sequence[ArrayLike], phases: list[Phase | None]
-    ) -> Iterator[Fit | None]:
-        """Yield the fits of trusted shots, and None for others; add the phases to a list."""
-        finder = PhaseFinder(model.lattice, model.psf, self._shape)
-        prepare = Preparer(finder, self._camera)
-        for phase, fit in follow(finder, images, prepare):
-            phases.append(phase)
-            self._done += 1
-            if self._on_progress is not None:
-                self._on_progress(min(self._done, self._total), self._total)
-            yield fit if phase is not None and phase.trusted else None
-        if prepare.error is not None and not any(phases):
-            raise prepare.error
+        held = np.mean([fit.probability > 0.5 for fit in seen.fits], axis=0)
+        if model.endless and not lattice.is_regular and held.any():
+            # what never held an atom is no site
+            lattice = Lattice.from_positions(lattice.positions[held > 0])
+        elif model.endless:
+            optics = seen.fits[0].shot.optics
+            known_sites = seen.fits[0].shot.valid & (optics.strength > _LIT * optics.strength.max())
+            lattice = filled(lattice, np.where(known_sites, held, np.nan), len(seen.fits))
+        psf = model.psf.scaled(found.width)
+        better = replace(model, lattice=lattice, psf=psf, registration=found)
+        return better, replace(track, offset=track.offset - middle)
 
 
 def _image_shape(images: Sequence[ArrayLike]) -> tuple[int, int]:
@@ -236,29 +255,47 @@ def _start(
     """Return a first model, good enough for the sites to be judged."""
     usable = _usable(images, shape)
     rest = fluctuations(usable)
-    psf, spectrum = find_psf(rest)
+    found = find_psf(rest)
     given = guess.lattice if isinstance(guess, Calibration) else guess
+    if found is None:
+        raise ValueError(_nothing(arrangement))
+    psf, spectrum = found
     width: PSF = guess.psf if isinstance(guess, Calibration) else psf
     if given is not None and not given.is_regular:
         return _Model(given, width, endless=False)
     vectors = None
     if arrangement != "positions":
         squares = filtered(rest, transfer_function(psf, shape), spectrum) ** 2
-        periods = find_periods(squares)
-        vectors = None if periods is None else periods.vectors
+        vectors = _plausible(find_periods(squares), psf)
     if given is not None:
         return _Model(_adapted(given, vectors), width, endless=False)
-    places = find_positions(usable.mean(axis=0), psf)
-    if vectors is not None and (arrangement == "regular" or _fits_lattice(places, vectors, psf)):
+    mean = usable.mean(axis=0)
+    places = find_positions(mean, psf, spectrum.noise / len(usable))
+    single = are_single(mean, places, psf)
+    if vectors is not None and single and arrangement == "auto" and not _fits(places, vectors):
+        vectors = None
+    if vectors is not None:
         middle = (np.array(shape) - 1) / 2
         return _Model(covering(vectors, middle, shape), psf, endless=True)
-    if arrangement != "regular" and len(places) >= _FEWEST_PEAKS:
-        return _Model(Lattice.from_positions(places), psf, endless=False)
+    if arrangement != "regular" and single and len(places) >= _FEWEST_PEAKS:
+        return _Model(Lattice.from_positions(places), psf, endless=True)
+    raise ValueError(_nothing(arrangement))
+
+
+def _nothing(arrangement: Arrangement) -> str:
     wanted = {"auto": "a lattice or single sites", "regular": "a lattice", "positions": "sites"}
-    raise ValueError(
-        f"expected images that show {wanted[arrangement]}, found none: no pattern stands out of "
-        "the noise; more shots or a guess may help"
+    return (
+        f"expected images that show {wanted[arrangement]}, found no pattern that stands out of "
+        "the noise; more shots or atoms may help"
     )
+
+
+def _plausible(periods: Periods | None, psf: PSF) -> FloatArray | None:
+    """Return the vectors, unless sites would be far closer than the PSF can tell apart."""
+    if periods is None:
+        return None
+    shortest = float(np.linalg.norm(periods.vectors, axis=1).min())
+    return periods.vectors if shortest > _CLOSEST * psf.hwhm else None
 
 
 def _usable(images: Sequence[ArrayLike], shape: tuple[int, int]) -> FloatArray:
@@ -296,12 +333,10 @@ def _adapted(guess: Lattice, vectors: FloatArray | None) -> Lattice:
     return Lattice(better, origin, guess.shape, mask=guess.mask)
 
 
-def _fits_lattice(places: FloatArray, vectors: FloatArray, psf: PSF) -> bool:
-    """Return whether the single peaks of a mean image, if that has any, are sites of a lattice."""
+def _fits(places: FloatArray, vectors: FloatArray) -> bool:
+    """Return whether single sites are those of a lattice."""
     short = reduced(vectors)
     spacing = float(np.linalg.norm(short, axis=1).min())
-    if spacing < _RESOLVED * psf.hwhm or len(places) < _FEWEST_PEAKS:
-        return True
     parts = places @ np.linalg.inv(short)
     phase = np.angle(np.exp(2j * np.pi * parts).mean(axis=0)) / (2 * np.pi)
     off = parts - phase

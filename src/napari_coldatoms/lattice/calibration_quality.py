@@ -34,6 +34,7 @@ def judge_calibration(
     psf: PSF,
     track: PhaseTrack,
     fits: Sequence[Fit],
+    fitted: Lattice,
     registration: Registration | None,
     camera: Camera,
 ) -> tuple[Quality, ImagingParameters | None]:
@@ -45,13 +46,15 @@ def judge_calibration(
         Of the calibration.
     fits : sequence of Fit
         Shots that show the lattice.
+    fitted : Lattice
+        That their offsets refer to.
     registration : Registration or None
         The last adjustment of lattice and PSF; None where nothing could be adjusted.
     camera : Camera
         That took the images.
     """
     spacing, angle, spacing_error, angle_error = _geometry(lattice, registration)
-    judged = _judged(lattice, psf, fits, camera)
+    judged = _judged(fitted, psf, fits, camera)
     clear = [result for result in judged if result.has_contrast]
     doubts = list(_doubts(lattice, psf, track, registration, spacing, spacing_error, angle_error))
     errors = [result.predicted_error_rate for result in clear]
@@ -138,7 +141,7 @@ def _geometry(lattice: Lattice, registration: Registration | None) -> tuple[tupl
 
 def _projected(left: FloatArray, variance: FloatArray, right: FloatArray) -> float:
     weights = np.outer(left, right) ** 2
-    return math.sqrt(float(np.where(weights > 0, weights * variance, 0.0).sum()))
+    return math.sqrt(float((weights * np.where(weights > 0, variance, 0.0)).sum()))
 
 
 def _judged(
@@ -149,7 +152,8 @@ def _judged(
     for k in spread(len(fits), _JUDGED) if fits else ():
         shot = fits[k].shot
         image = np.where(shot.good > 0, shot.image, np.nan)
-        there = Reconstructor(lattice, psf, image_shape=shot.optics.image_shape)
+        place = lattice.shift(fits[k].offset)
+        there = Reconstructor(place, psf, image_shape=shot.optics.image_shape)
         try:
             results.append(there.reconstruct(image, **asdict(camera)))
         except ValueError:  # few sites

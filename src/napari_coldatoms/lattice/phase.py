@@ -229,7 +229,7 @@ class PhaseFinder:
         """Return the place that suits the occupation found; None where there is no contrast."""
         found = None
         for _ in range(_ROUNDS):
-            place = _pair([round(round(value / _STEP) * _STEP, 6) for value in offset])
+            place = as_pair([round(round(value / _STEP) * _STEP, 6) for value in offset])
             there, step = self._estimate(shot, place)
             if step is None:
                 return None
@@ -241,10 +241,10 @@ class PhaseFinder:
             if not np.all(np.isfinite(change)):
                 return None
             reach = _FARTHEST_STEP * self._spacing
-            offset = _pair(np.asarray(place) + np.clip(change, -reach, reach))
+            offset = as_pair(np.asarray(place) + np.clip(change, -reach, reach))
             unclear = np.minimum(probability, 1 - probability)[there.valid].mean()
             error *= 1 + _UNCLEAR * unclear
-            found = Fit(offset, _pair(error), step.mixture.contrast, place, there, probability)
+            found = Fit(offset, as_pair(error), step.mixture.contrast, place, there, probability)
             if np.abs(change).max() < _SETTLED * self.setup.psf.hwhm:
                 break
         return found
@@ -264,7 +264,7 @@ class PhaseFinder:
         Returns the better one, and whether it stands out.
         """
         others = [
-            _pair(found.offset + 0.5 * vector)
+            as_pair(found.offset + 0.5 * vector)
             for vector in (self._coarse.vectors[0], self._coarse.vectors[1])
         ]
         contrasts = []
@@ -276,7 +276,7 @@ class PhaseFinder:
             return found, found.contrast > _STANDS_OUT * contrasts[most]
         place = others[most]
         if self.setup.lattice.is_regular:
-            place = _pair(nearest_equivalent(np.array(place), self._coarse.vectors, near))
+            place = as_pair(nearest_equivalent(np.array(place), self._coarse.vectors, near))
         better = self._refined(shot, place)
         if better is None:
             return found, False
@@ -327,7 +327,7 @@ class _Periodic:
         offset = nearest_equivalent(place, self.vectors, near)
         errors = 1 / (2 * np.pi * np.maximum(heights, 0.3))
         stderr = np.sqrt(errors**2 @ self.vectors**2)
-        return _Coarse(_pair(offset), _pair(stderr), float(heights.min()))
+        return _Coarse(as_pair(offset), as_pair(stderr), float(heights.min()))
 
     def _component(self, pattern: FloatArray, vector: FloatArray) -> complex:
         down = np.exp(-2j * np.pi * vector[0] * self._y)
@@ -359,7 +359,7 @@ class _Comb:
         offset = np.array([_peak(score[:, column], row), _peak(score[row], column)])
         offset = self._steps[0] + _GRID * offset + np.asarray(near)
         error = _GRID + 1 / max(height, 0.3)
-        return _Coarse(_pair(offset), (error, error), height)
+        return _Coarse(as_pair(offset), (error, error), height)
 
 
 def _peak(values: FloatArray, top: int) -> float:
@@ -407,6 +407,7 @@ def nearest_equivalent(place: FloatArray, vectors: FloatArray, near: ArrayLike) 
     return np.asarray(near + min(rest + steps, key=lambda each: float(each @ each)))
 
 
-def _pair(values: ArrayLike) -> Pair:
+def as_pair(values: ArrayLike) -> Pair:
+    """Return two numbers (y, x)."""
     y, x = np.asarray(values, dtype=np.float64)
     return float(y), float(x)

@@ -29,6 +29,8 @@ _FEWEST_FOR_MEAN = 4  # images
 _SMOOTH = 12.0  # px
 _EDGE = 8  # px over which images fade out at the border
 _STEPS = 4
+_LEAST_GAIN = 12.0  # of the logarithm of the likelihood, over that of white noise
+_WIDEST = 0.05  # standard deviation of the PSF over the frame's shorter side
 _LEAST = 1e-3  # of the power of signal or noise relative to the other
 
 
@@ -103,7 +105,7 @@ def fit_power(images: FloatArray, transfer: FloatArray) -> Spectrum:
     return Spectrum(signal, noise)
 
 
-def find_psf(images: FloatArray) -> tuple[GaussianPSF, Spectrum]:
+def find_psf(images: FloatArray) -> tuple[GaussianPSF, Spectrum] | None:
     """Find the width of a Gaussian PSF in the power spectrum of images, and signal and noise.
 
     The most likely ones, given that the power at each frequency is exponentially distributed
@@ -113,6 +115,11 @@ def find_psf(images: FloatArray) -> tuple[GaussianPSF, Spectrum]:
     ----------
     images : (shots, y, x) array
         Fluctuations, see `fluctuations`.
+
+    Returns
+    -------
+    (GaussianPSF, Spectrum) or None
+        None where the images show nothing but white noise, or no light as sharp as that of sites.
     """
     from scipy.optimize import minimize
 
@@ -141,7 +148,12 @@ def find_psf(images: FloatArray) -> tuple[GaussianPSF, Spectrum]:
         minimize(loss, np.log([signal, noise, first]), method="Nelder-Mead", options=_SEARCH)
         for first in _FIRST_WIDTHS
     )
-    signal, noise, width = np.exp(min(tries, key=lambda found: found.fun).x).tolist()
+    best = min(tries, key=lambda found: found.fun)
+    signal, noise, width = np.exp(best.x).tolist()
+    level = float((number * power).sum() / number.sum())
+    white = float((number * (power / level + np.log(level))).sum())
+    if white - best.fun < _LEAST_GAIN or width > _WIDEST * min(shape):
+        return None
     sigma = math.sqrt(max(width**2 - _PIXEL, _NARROWEST**2))
     return GaussianPSF(sigma * math.sqrt(2 * math.log(2))), Spectrum(signal, noise)
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.joint import pool_of
-from napari_coldatoms.lattice.phase import Camera, Fit, Pair, Phase, PhaseFinder
+from napari_coldatoms.lattice.phase import Camera, Fit, Pair, Phase, PhaseFinder, as_pair
 from napari_coldatoms.lattice.psf import PSF
 from napari_coldatoms.lattice.series import checked_images
 from napari_coldatoms.lattice.shot import Shot
@@ -144,12 +144,12 @@ def follow(
     finder: PhaseFinder,
     images: Iterable[ArrayLike],
     prepare: Callable[[ArrayLike], Shot | None],
-    near: Sequence[Pair] | None = None,
+    near: FloatArray | None = None,
 ) -> Iterator[tuple[Phase | None, Fit | None]]:
     """Find the phase of one image after the other, each near the last trusted one.
 
     Where there are few sites in an image, the modes of their brightness are those of many images.
-    `near` holds the offsets expected, where they are known. An image that cannot be read has no
+    `near` holds the offsets expected, (shots, 2), where they are known. An image that cannot be read has no
     phase.
     """
     shots: Iterable[Shot | None] = map(prepare, images)
@@ -161,7 +161,7 @@ def follow(
         if shot is None:
             yield None, None
             continue
-        phase, fit = finder.fit(shot, expected if near is None else near[number])
+        phase, fit = finder.fit(shot, expected if near is None else as_pair(near[number]))
         if phase.trusted:
             expected = phase.offset
         yield phase, fit

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter, minimum_filter
 
 from napari_coldatoms.lattice.misfit import slope
 from napari_coldatoms.lattice.phase import Fit
@@ -17,15 +17,19 @@ from napari_coldatoms.lattice.spectrum import transfer_function
 
 FloatArray = NDArray[np.float64]
 
-_SIGNIFICANT = 7.0  # standard deviations above what is around
-_DIMMEST = 0.2  # of the height of the brighter peaks
+_SIGNIFICANT = 7.0  # standard deviations above the darkest place around
+_DIMMEST = 0.15  # of the height of the brighter peaks
 _BRIGHT = 0.75  # quantile of the peaks
 _CLOSEST = 1.5  # half widths of the PSF between peaks that are told apart
-_WIDE = 5.0  # half widths of the PSF over which the background is even
+_WIDE = 4.0  # half widths of the PSF within which it is dark somewhere
+_AROUND = 2.5  # half widths of the PSF
+_DARK = 0.1  # quantile of the pixels
+_DARKNESS = 0.4  # light around a single site over its own
+_MOSTLY = 0.7  # of the sites
 _FARTHEST = 0.5  # half widths of the PSF that a position may move at once
 
 
-def find_positions(mean: FloatArray, psf: PSF) -> FloatArray:
+def find_positions(mean: FloatArray, psf: PSF, noise: float) -> FloatArray:
     """Return the positions of single sites in a mean image.
 
     Parameters
@@ -34,19 +38,23 @@ def find_positions(mean: FloatArray, psf: PSF) -> FloatArray:
         Mean over shots, finite.
     psf : PSF
         Point spread function.
+    noise : float
+        Variance of the noise of a pixel of the mean, in counts².
 
     Returns
     -------
     (n, 2) array
         (y, x) in px, row by row; empty where nothing stands out.
     """
-    matched = fft.irfft2(fft.rfft2(_padded(mean, psf)) * _kernel(mean, psf), _shape(mean, psf))
+    kernel = _kernel(mean, psf)
+    matched = fft.irfft2(fft.rfft2(_padded(mean, psf)) * kernel, _shape(mean, psf))
     matched = _cropped(matched, psf, mean.shape)
-    wide = _WIDE * psf.hwhm
-    height = matched - gaussian_filter(matched, wide, mode="nearest")
     size = 2 * max(round(_CLOSEST * psf.hwhm), 1) + 1
-    spread = 1.4826 * float(np.median(np.abs(height - np.median(height))))
-    tops = (height == maximum_filter(height, size)) & (height > _SIGNIFICANT * spread)
+    # what is around a single peak: the darkest place near it
+    reach = 2 * round(_WIDE * psf.hwhm) + 1
+    height = matched - gaussian_filter(minimum_filter(matched, reach), psf.hwhm, mode="nearest")
+    least = _SIGNIFICANT * math.sqrt(noise * float((kernel**2).mean()))
+    tops = (height == maximum_filter(height, size)) & (height > least)
     rows, columns = np.nonzero(tops)
     if not len(rows):
         return np.zeros((0, 2))
@@ -60,6 +68,30 @@ def find_positions(mean: FloatArray, psf: PSF) -> FloatArray:
         ]
     )
     return places[in_rows(places, 2 * psf.hwhm)]
+
+
+def are_single(mean: FloatArray, places: FloatArray, psf: PSF) -> bool:
+    """Return whether peaks of a mean image stand alone, with darkness around most of them.
+
+    Parameters
+    ----------
+    mean : (y, x) array
+        Mean over shots, finite.
+    places : (n, 2) array
+        Of the peaks, see `find_positions`.
+    psf : PSF
+        Point spread function.
+    """
+    if not len(places):
+        return False
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    ring = _AROUND * psf.hwhm * np.column_stack([np.sin(angle), np.cos(angle)])
+    above = mean - np.quantile(mean, _DARK)
+    at = map_coordinates(above, places.T, order=1, mode="nearest")
+    around = map_coordinates(
+        above, np.moveaxis(places[:, None] + ring, -1, 0), order=1, mode="nearest"
+    ).mean(axis=1)
+    return bool((around < _DARKNESS * at).mean() > _MOSTLY)
 
 
 def in_rows(places: FloatArray, apart: float) -> NDArray[np.intp]:
