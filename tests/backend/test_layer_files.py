@@ -6,6 +6,7 @@ import csv
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from napari_builtins.io import csv_to_layer_data
@@ -45,6 +46,18 @@ def test_no_outlines_are_a_header(tmp_path):
         assert list(csv.reader(file)) == [
             ["index", "shape-type", "vertex-index", "axis-0", "axis-1"]
         ]
+
+
+def test_points_open_in_napari_with_their_features(tmp_path):
+    places = np.random.default_rng(3).normal(size=(5, 3))
+    features = pd.DataFrame({"site": np.arange(5), "probability": np.linspace(0, 1, 5)})
+    layer = (places, kwargs("shot sites", 3, features=features), "points")
+    (path,) = write_layers([layer], tmp_path, "shot")
+    assert path.name == "shot_sites.csv"
+    data, found, layer_type = csv_to_layer_data(path)
+    assert layer_type == "points"
+    np.testing.assert_array_equal(data, places)
+    np.testing.assert_array_equal(found["properties"]["probability"], features["probability"])
 
 
 @pytest.mark.parametrize("lazy", [False, True])

@@ -128,6 +128,32 @@ def test_chosen_frames_keep_their_place(stack):
             run(Mean(), stack, frames=wrong)
 
 
+@dataclass(frozen=True)
+class Places:
+    """What all frames share: the place of each."""
+
+    scale: float
+
+    def of_frame(self, index: tuple[int, ...]) -> float:
+        return self.scale * index[0]
+
+
+@dataclass(frozen=True)
+class Shifted(Mean):
+    """The mean of each frame, and ten times its place in the stack."""
+
+    def prepare(self, stack: xr.DataArray) -> Any:
+        return Places(10.0)
+
+
+def test_frames_may_have_contexts_of_their_own(stack):
+    expected = stack.mean(("y", "x")).to_numpy() + 10 * np.arange(12)
+    np.testing.assert_allclose(run(Shifted(), stack).results, expected)
+    with ThreadPoolExecutor(3) as pool:
+        chosen = run(Shifted(), stack, executor=pool, frames=[(5,), (2,)])
+    np.testing.assert_allclose(chosen.results, expected[[5, 2]])
+
+
 def test_a_bad_frame_leaves_the_others(stack):
     stack[5] = np.nan
     done = run(Mean(), stack)

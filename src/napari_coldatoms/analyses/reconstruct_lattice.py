@@ -215,8 +215,8 @@ class ReconstructLattice:
         known = load_calibration(self.calibration)
         if known.image_shape != images.shape:
             raise StackError(
-                f"{stack.name or 'stack'}: expected images of {_size(known.image_shape)} as in the "
-                f"calibration, found {_size(images.shape)}"
+                f"expected images of {_size(known.image_shape)} as in the calibration, found "
+                f"{_size(images.shape)}"
             )
         return known
 
