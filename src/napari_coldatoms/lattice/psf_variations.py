@@ -105,7 +105,7 @@ class PSFVariations:
         its own.
         """
         shape = self.samples()
-        ridge = np.diag(self.basis.ridge)
+        ridge = self.basis.ridge.copy()
         slopes = [slope(self.start, axis) * self.oversampling * self.psf.hwhm for axis in (0, 1)]
         for own in (self.start, *slopes):
             part = np.einsum("yx,yxi->i", own, shape) / float((own**2).sum()) / _NO_CHANGE

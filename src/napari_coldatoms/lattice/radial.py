@@ -14,6 +14,8 @@ _RADII, _HARMONIC_RADII = 12, 8  # functions of the radius, without and with an 
 _HARMONICS = 3
 # expected deviations: near the middle, over the value of the PSF, and anywhere, over its peak
 _NEAR, _FAR = 0.1, 0.01
+_SMOOTH = 0.6  # half widths over which they hang together; diffraction allows nothing finer
+_ROUGH = 1e-3  # of their variance that need not
 
 
 class RadialBasis:
@@ -31,17 +33,19 @@ class RadialBasis:
     ----------
     reach : float
         Radius beyond which all functions are 0, in px.
-    ridge : (k,) array
-        Inverse of the variance to be expected of each coefficient.
+    ridge : (k, k) array
+        Inverse of the covariance to be expected of the coefficients.
     """
 
     def __init__(self, hwhm: float) -> None:
         self.reach = _REACH * hwhm
-        parts = []
-        for count in [_RADII] + 2 * _HARMONICS * [_HARMONIC_RADII]:
-            centre = _REACH / (count + 1) * np.arange(count)
-            parts.append((_NEAR * np.exp2(-(centre**2)) + _FAR) ** -2)
-        self.ridge = np.concatenate(parts)
+        counts = [_RADII] + 2 * _HARMONICS * [_HARMONIC_RADII]
+        self.ridge = np.zeros((sum(counts), sum(counts)))
+        first = 0
+        for count in counts:
+            part = slice(first, first + count)
+            self.ridge[part, part] = np.linalg.inv(_covariance(_REACH / (count + 1), count))
+            first += count
 
     def __len__(self) -> int:
         """Return the number of functions."""
@@ -81,6 +85,16 @@ class RadialBasis:
             sums = np.concatenate([np.zeros_like(sums[:1]), sums])
             values = np.moveaxis(sums[fineness:] - sums[:-fineness], 0, axis) / fineness
         return values
+
+
+def _covariance(step: float, count: int) -> FloatArray:
+    """Return the covariance to be expected of the coefficients of even splines, a step apart."""
+    centre = step * np.arange(count)
+    size = _NEAR * np.exp2(-(centre**2)) + _FAR
+    distance, mirrored = np.subtract.outer(centre, centre), np.add.outer(centre, centre)
+    alike = np.exp(-0.5 * (distance / _SMOOTH) ** 2) + np.exp(-0.5 * (mirrored / _SMOOTH) ** 2)
+    covariance: FloatArray = np.outer(size, size) * (alike + _ROUGH * np.eye(count))
+    return covariance
 
 
 def _splines(radius: FloatArray, reach: float, count: int) -> FloatArray:
