@@ -11,7 +11,8 @@ GUIDE = Path(__file__).parents[1] / "docs" / "guide"
 
 
 @pytest.mark.parametrize("page", ["lattice"])
-def test_examples_run(page: str) -> None:
+def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     text = (GUIDE / f"{page}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert blocks
