@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from napari_coldatoms.lattice.calibrate import calibrate
+from napari_coldatoms.lattice.calibration import Calibration, Quality
 from napari_coldatoms.lattice.correlations import DensityCorrelations, density_correlations
 from napari_coldatoms.lattice.design import design
 from napari_coldatoms.lattice.geometry import Lattice
@@ -13,6 +15,7 @@ from napari_coldatoms.lattice.pair_comparison import (
 )
 from napari_coldatoms.lattice.pairs import compare
 from napari_coldatoms.lattice.parameters import ImagingParameters
+from napari_coldatoms.lattice.phase import Phase, find_phase
 from napari_coldatoms.lattice.projection import Patches, patches, projection
 from napari_coldatoms.lattice.psf import PSF, AiryPSF, GaussianPSF, SampledPSF
 from napari_coldatoms.lattice.reconstruct import Reconstructor, reconstruct
@@ -26,17 +29,22 @@ from napari_coldatoms.lattice.snr import (
     snr,
     snr_without_overlap,
 )
+from napari_coldatoms.lattice.track import PhaseTrack, track_phase
 
 __all__ = [
     "PARITY_NOTE",
     "PSF",
     "AiryPSF",
+    "Calibration",
     "DensityCorrelations",
     "GaussianPSF",
     "ImagingParameters",
     "Lattice",
     "PairComparison",
     "Patches",
+    "Phase",
+    "PhaseTrack",
+    "Quality",
     "RadialProfile",
     "Reconstruction",
     "Reconstructor",
@@ -45,10 +53,12 @@ __all__ = [
     "Simulation",
     "SiteThresholds",
     "azimuthal_average",
+    "calibrate",
     "compare",
     "density_correlations",
     "design",
     "error_rate_at",
+    "find_phase",
     "pair_table",
     "patches",
     "predicted_error_rate",
@@ -58,4 +68,5 @@ __all__ = [
     "site_thresholds",
     "snr",
     "snr_without_overlap",
+    "track_phase",
 ]

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter, maximum_filter
 
+from napari_coldatoms.lattice.coarse_phase import reduced
+
 FloatArray = NDArray[np.float64]
 
 _RINGS = 40
@@ -81,8 +83,6 @@ def find_periods(squares: FloatArray) -> Periods | None:
 
 def ordered(vectors: FloatArray) -> FloatArray:
     """Return the shortest vectors of a lattice in the usual order and directions, (2, 2)."""
-    from napari_coldatoms.lattice.phase import reduced
-
     a, b = reduced(vectors)
     # all shortest ones: of a triangular lattice there are three pairs of opposite ones
     steps = [a, b, a - b, a + b]

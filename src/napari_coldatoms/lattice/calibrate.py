@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from napari_coldatoms.lattice.bravais import Periods, find_periods
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.calibration_quality import judge_calibration
+from napari_coldatoms.lattice.coarse_phase import reduced
 from napari_coldatoms.lattice.defects import fill_bad_pixels, find_bad_pixels
 from napari_coldatoms.lattice.extent import covering, filled
 from napari_coldatoms.lattice.geometry import Lattice
-from napari_coldatoms.lattice.phase import Camera, Fit, Phase, PhaseFinder, reduced
+from napari_coldatoms.lattice.phase import REACH, Camera, Fit, Phase, PhaseFinder
 from napari_coldatoms.lattice.psf import PSF, GaussianPSF
 from napari_coldatoms.lattice.registration import Registration, register
 from napari_coldatoms.lattice.spectrum import (
@@ -107,7 +108,8 @@ def calibrate(
         raise ValueError(
             f"expected arrangement 'auto', 'regular' or 'positions', found {arrangement!r}"
         )
-    images = counted_images(stack)
+    given: Any = stack
+    images = counted_images([given] if getattr(given, "ndim", 3) == 2 else given)
     when = checked_times(times, len(images))
     if source is None:
         source = str(getattr(stack, "attrs", {}).get("source", ""))
@@ -159,6 +161,7 @@ class _Model:
 
 @dataclass
 class _Seen:
+    lattice: Lattice  # with the sites around it, which the fits are of
     phases: list[Phase | None] = field(default_factory=list)
     fits: list[Fit] = field(default_factory=list)
 
@@ -187,9 +190,9 @@ class _Look:
         keep: Iterable[int] | None = None,
     ) -> _Seen:
         """Return all phases, and the fits of the trusted shots among some numbers."""
-        seen = _Seen()
-        kept = range(len(images)) if keep is None else {int(k) for k in keep}
         finder = PhaseFinder(model.lattice, model.psf, self._shape)
+        seen = _Seen(finder.setup.lattice)
+        kept = range(len(images)) if keep is None else {int(k) for k in keep}
         prepare = Preparer(finder, self._camera)
         for number, (phase, fit) in enumerate(follow(finder, images, prepare, near)):
             seen.phases.append(phase)
@@ -220,20 +223,16 @@ class _Look:
         track = make_track(seen.phases, times)
         middle = np.median(track.measured[track.trusted], axis=0)
         found = register(seen.fits, model.psf.hwhm)
-        lattice = model.lattice.shift(middle)
+        # of an endless lattice, the atoms tell which sites there are
+        base = seen.lattice if model.endless else model.lattice
+        lattice = base.shift(middle)
         if lattice.is_regular:
             lattice = _strained(lattice, found, self._shape)
         else:
             moved = refine_positions(seen.fits, lattice.positions, model.psf)
             lattice = Lattice.from_positions(lattice.positions + moved)
-        held = np.mean([fit.probability > 0.5 for fit in seen.fits], axis=0)
-        if model.endless and not lattice.is_regular and held.any():
-            # what never held an atom is no site
-            lattice = Lattice.from_positions(lattice.positions[held > 0])
-        elif model.endless:
-            optics = seen.fits[0].shot.optics
-            known_sites = seen.fits[0].shot.valid & (optics.strength > _LIT * optics.strength.max())
-            lattice = filled(lattice, np.where(known_sites, held, np.nan), len(seen.fits))
+        if model.endless:
+            lattice = _held(lattice, seen.fits)
         psf = model.psf.scaled(found.width)
         better = replace(model, lattice=lattice, psf=psf, registration=found)
         return better, replace(track, offset=track.offset - middle)
@@ -276,7 +275,7 @@ def _start(
         vectors = None
     if vectors is not None:
         middle = (np.array(shape) - 1) / 2
-        return _Model(covering(vectors, middle, shape), psf, endless=True)
+        return _Model(covering(vectors, middle, shape, REACH * psf.hwhm), psf, endless=True)
     if arrangement != "regular" and single and len(places) >= _FEWEST_PEAKS:
         return _Model(Lattice.from_positions(places), psf, endless=True)
     raise ValueError(_nothing(arrangement))
@@ -342,6 +341,18 @@ def _fits(places: FloatArray, vectors: FloatArray) -> bool:
     off = parts - phase
     apart = np.linalg.norm((off - np.rint(off)) @ short, axis=1)
     return bool((apart < _ON_LATTICE * spacing).mean() > _MOSTLY)
+
+
+def _held(lattice: Lattice, fits: Sequence[Fit]) -> Lattice:
+    """Return the part of a lattice that holds atoms in some shots."""
+    held = np.mean([fit.probability > 0.5 for fit in fits], axis=0)
+    if not held.any():
+        return lattice
+    if not lattice.is_regular:
+        return Lattice.from_positions(lattice.positions[held > 0])
+    shot = fits[0].shot
+    known = shot.valid & (shot.optics.strength > _LIT * shot.optics.strength.max())
+    return filled(lattice, np.where(known, held, np.nan), len(fits))
 
 
 def _strained(lattice: Lattice, found: Registration, shape: tuple[int, int]) -> Lattice:

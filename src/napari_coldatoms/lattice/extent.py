@@ -13,6 +13,7 @@ _FILLED = 0.05  # occupancy of a row of sites over that of the fullest rows, for
 _FULL = 0.9  # quantile of the rows
 _LEAST_ATOMS = 2.0  # in a row, over all shots
 _ROUNDS = 4
+_FEWEST_GAINED, _SHARE_GAINED = 3.0, 0.01  # atoms, and of all of them
 
 
 def covering(
@@ -40,6 +41,67 @@ def covering(
     whole = Lattice(vectors, origin + first @ vectors, (int(shape[0]), int(shape[1])))
     inside = np.all((whole.positions >= low) & (whole.positions < high), axis=1)
     return whole if inside.all() else whole.select(inside)
+
+
+def padded(lattice: Lattice, image_shape: tuple[int, int], sites: int, reach: float) -> Lattice:
+    """Return a regular lattice with all sites of its rectangle, and some more on each side.
+
+    Those that are in the frame or up to `reach` px beyond. Site (0, 0) is the one that is `sites`
+    steps before the given lattice's.
+    """
+    assert lattice.vectors is not None
+    assert lattice.origin is not None
+    assert lattice.shape is not None
+    origin = np.array(lattice.origin) - sites * lattice.vectors.sum(axis=0)
+    shape = (lattice.shape[0] + 2 * sites, lattice.shape[1] + 2 * sites)
+    whole = Lattice(lattice.vectors, origin, shape)
+    low, high = -0.5 - reach, np.array(image_shape) - 0.5 + reach
+    inside = np.all((whole.positions >= low) & (whole.positions < high), axis=1)
+    return whole.select(inside) if inside.any() and not inside.all() else whole
+
+
+def best_step(
+    lattice: Lattice, around: Lattice, sites: int, occupied: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Return by which step (di, dj) a lattice has to move to hold the most atoms, (2,).
+
+    Parameters
+    ----------
+    lattice : Lattice
+        The sites.
+    around : Lattice
+        The same, with some more sites on each side, see `padded`.
+    sites : int
+        How many; the step is not longer.
+    occupied : (n,) bool array
+        Which sites of `around` hold atoms.
+
+    Returns
+    -------
+    (2,) int array
+        No step, unless another one holds considerably more atoms.
+    """
+    assert lattice.shape is not None
+    assert around.shape is not None
+    atoms = np.zeros(around.shape)
+    atoms[tuple(around.labels.T)] = occupied
+    there = np.ones(lattice.shape) if lattice.mask is None else lattice.mask.astype(float)
+    rows, columns = lattice.shape
+    steps = np.array(
+        [(i, j) for i in range(-sites, sites + 1) for j in range(-sites, sites + 1)], dtype=np.intp
+    )
+    held = np.array(
+        [
+            (atoms[sites + i : sites + i + rows, sites + j : sites + j + columns] * there).sum()
+            for i, j in steps
+        ]
+    )
+    # of steps that hold the same, the shortest
+    best = int(np.lexsort((np.abs(steps).sum(axis=1), -held))[0])
+    now = float(held[len(steps) // 2])
+    gain = float(held[best]) - now
+    enough = max(_FEWEST_GAINED, _SHARE_GAINED * float(occupied.sum()))
+    return steps[best] if gain >= enough else np.zeros(2, dtype=np.intp)
 
 
 def filled(lattice: Lattice, occupancy: FloatArray, shots: int) -> Lattice:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_coldatoms.lattice.coarse_phase import Pair, as_pair
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.joint import pool_of
-from napari_coldatoms.lattice.phase import Camera, Fit, Pair, Phase, PhaseFinder, as_pair
+from napari_coldatoms.lattice.phase import Camera, Fit, Phase, PhaseFinder
 from napari_coldatoms.lattice.psf import PSF
 from napari_coldatoms.lattice.series import checked_images
 from napari_coldatoms.lattice.shot import Shot
@@ -149,8 +150,8 @@ def follow(
     """Find the phase of one image after the other, each near the last trusted one.
 
     Where there are few sites in an image, the modes of their brightness are those of many images.
-    `near` holds the offsets expected, (shots, 2), where they are known. An image that cannot be read has no
-    phase.
+    `near` holds the offsets expected, (shots, 2), where they are known. An image that cannot be
+    read has no phase.
     """
     shots: Iterable[Shot | None] = map(prepare, images)
     if finder.setup.inside.sum() < _FEW_SITES:
