@@ -11,7 +11,7 @@ from napari_coldatoms.backend.analysis import Parameter, ParameterError, from_di
 from napari_coldatoms.cli import UsageError
 
 
-def flags(cls: type, group: str) -> Any:
+def flags(cls: type, group: str, **defaults: Any) -> Any:
     """Return a dataclass that cyclopts makes flags of: one for each parameter, with its help.
 
     Parameters
@@ -20,6 +20,8 @@ def flags(cls: type, group: str) -> Any:
         An analysis. Its nested dataclasses give flags such as ``--threshold.significance``.
     group : str
         The heading of the flags in ``--help``.
+    **defaults
+        Defaults by the names of parameters, in place of the analysis' own.
     """
     members = []
     for parameter in parameters(cls):
@@ -28,7 +30,7 @@ def flags(cls: type, group: str) -> Any:
             members.append((parameter.name, kind, field(default=kind())))
             continue
         note = cyclopts.Parameter(help=_help(parameter), group=group, negative_iterable=())
-        default = parameter.default
+        default = defaults.get(parameter.name, parameter.default)
         value = field() if default is MISSING else field(default=default)
         members.append((parameter.name, Annotated[parameter.type, note], value))
     made = make_dataclass(f"{cls.__name__}Flags", members, frozen=True)

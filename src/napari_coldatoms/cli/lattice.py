@@ -47,10 +47,9 @@ if TYPE_CHECKING:
     _PictureFlags: TypeAlias = Any
 else:
     _LatticeFlags = flags(ReconstructLattice, "Lattice")
-    _PictureFlags = flags(MakePicture, "Picture")
+    # atoms shine in a lattice: two frames of a file are no absorption picture
+    _PictureFlags = flags(MakePicture, "Picture", kind="fluorescence")
 
-# atoms shine in a lattice: two frames of a file are no absorption picture
-_PICTURE = _PictureFlags(kind="fluorescence")
 _COLUMNS = {name: name for name in ("shot", "image", "i", "j", "y", "x", "brightness")} | {
     "probability": "probability",
     "occupied": "atom",
@@ -78,7 +77,7 @@ def calibrate(
         bool, Parameter(help="all frames of a shot are images of the same atoms", negative=())
     ] = False,
     quiet: Quiet = False,
-    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PICTURE,
+    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PictureFlags(),  # noqa: B008
 ) -> int:
     """Find where the sites of a lattice are and what one atom looks like, in images of it."""
     if not files:
@@ -132,7 +131,7 @@ def reconstruct(
     workers: Workers = 1,
     quiet: Quiet = False,
     lattice: Annotated[_LatticeFlags, Parameter(name="*")] = _LatticeFlags(),  # noqa: B008
-    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PICTURE,
+    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PictureFlags(),  # noqa: B008
 ) -> int:
     """Judge which sites of a lattice hold an atom."""
     analysis = build(ReconstructLattice, lattice)
