@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -98,13 +99,23 @@ def fits_of(lattice, start, truth, shape, count=10, seed=0, **options):
     return fits
 
 
+@lru_cache(maxsize=8)
+def sites(lattice, psf, shape):
+    """Return the lattice as the finder of phases has it, which may add sites around."""
+    return PhaseFinder(lattice, psf, shape).setup.lattice
+
+
+def measured(fits, lattice, psf):
+    return measure_psf(fits, sites(lattice, psf, fits[0].shot.image.shape), psf)
+
+
 @pytest.fixture(scope="module")
 def airy():
     """Return an Airy pattern, the Gaussian most like it, shots, and the PSF measured in them."""
     truth = AiryPSF(3.0 * AIRY_RADIUS)
     start = best_gaussian(truth, 3.0)
     fits = fits_of(DENSE, start, truth, DENSE_SHAPE, 6)
-    return truth, start, fits, measure_psf(fits, DENSE, start)
+    return truth, start, fits, measured(fits, DENSE, start)
 
 
 def test_airy_pattern_of_overlapping_sites(airy):
@@ -128,19 +139,18 @@ def test_airy_pattern_of_overlapping_sites(airy):
 )
 def test_shape_is_measured(truth, hwhm, lattice, shape, nearer):
     start = best_gaussian(truth, hwhm)
-    found = measure_psf(fits_of(lattice, start, truth, shape), lattice, start)
+    found = measured(fits_of(lattice, start, truth, shape), lattice, start)
     before, after = distances(start, truth, hwhm), distances(found.psf, truth, hwhm)
     assert before[0] > nearer * after[0]
     assert before[1] > nearer * after[1]
     assert found.psf.hwhm == pytest.approx(truth.hwhm, rel=0.015)
     assert found.significant
-    assert found.improvement > 7
 
 
 def test_right_psf_is_not_refuted():
     psf = GaussianPSF(3.0)
     for seed in range(10):
-        found = measure_psf(fits_of(SMALL, psf, psf, SMALL_SHAPE, 2, seed), SMALL, psf)
+        found = measured(fits_of(SMALL, psf, psf, SMALL_SHAPE, 2, seed), SMALL, psf)
         assert not found.significant
         assert found.improvement < 1
         assert abs(found.psf.hwhm - 3.0) < min(4 * found.hwhm_error, 0.15)
@@ -148,7 +158,7 @@ def test_right_psf_is_not_refuted():
 
 def test_errors_are_those_of_the_samples():
     psf = GaussianPSF(3.0)
-    found = measure_psf(fits_of(DENSE, psf, psf, DENSE_SHAPE, 10, 11), DENSE, psf)
+    found = measured(fits_of(DENSE, psf, psf, DENSE_SHAPE, 10, 11), DENSE, psf)
     assert found.psf.hwhm == pytest.approx(3.0, rel=0.01)
     middle = len(found.psf.array) // 2
     grid = np.arange(-middle, middle + 1) / found.psf.oversampling
@@ -165,7 +175,7 @@ def test_axes_of_different_width():
     variance = 9.0 / (2 * np.log(2))
     truth = sampled(lambda y, x: np.exp(-((y / 1.05) ** 2 + (x / 0.95) ** 2) / (2 * variance)), 3.0)
     start = best_gaussian(truth, 3.0)
-    found = measure_psf(fits_of(DENSE, start, truth, DENSE_SHAPE, 6), DENSE, start)
+    found = measured(fits_of(DENSE, start, truth, DENSE_SHAPE, 6), DENSE, start)
     assert found.significant
     before, after = distances(start, truth, 3.0), distances(found.psf, truth, 3.0)
     assert before[0] > 4 * after[0]
@@ -183,7 +193,7 @@ def test_arbitrary_positions():
     lattice = Lattice.from_positions(WIDE.positions + rng.uniform(-1.5, 1.5, (225, 2)))
     truth = AiryPSF(2.0 * AIRY_RADIUS)
     start = best_gaussian(truth, 2.0)
-    found = measure_psf(fits_of(lattice, start, truth, WIDE_SHAPE, 6), lattice, start)
+    found = measured(fits_of(lattice, start, truth, WIDE_SHAPE, 6), lattice, start)
     assert distances(start, truth, 2.0)[1] > 5 * distances(found.psf, truth, 2.0)[1]
     assert found.significant
 
@@ -195,7 +205,7 @@ def test_uneven_brightness_and_background_are_no_wider_psf():
     brightness = 1000 * np.exp(-(away**2).sum(axis=1) / (2 * 70.0**2))
     psf = GaussianPSF(3.0)
     for options in ({"background": background}, {"brightness": brightness}):
-        found = measure_psf(fits_of(DENSE, psf, psf, DENSE_SHAPE, 4, **options), DENSE, psf)
+        found = measured(fits_of(DENSE, psf, psf, DENSE_SHAPE, 4, **options), DENSE, psf)
         assert not found.significant
         assert distances(found.psf, psf, 3.0)[1] < 0.03
 
@@ -219,14 +229,14 @@ def test_measured_psf_is_as_good_as_the_true_one(airy):
 def test_settles(airy):
     truth, _, _, found = airy
     fits = fits_of(DENSE, found.psf, truth, DENSE_SHAPE, 4, seed=1)
-    again = measure_psf(fits, DENSE, found.psf)
+    again = measured(fits, DENSE, found.psf)
     assert not again.significant
     assert again.psf.hwhm == pytest.approx(3.0, rel=0.015)
 
 
 def test_one_shot_is_enough_to_see_a_wrong_shape(airy):
     truth, start, fits, _ = airy
-    found = measure_psf(fits[:1], DENSE, start)
+    found = measured(fits[:1], DENSE, start)
     assert found.significant
     assert distances(start, truth, 3.0)[1] > 3 * distances(found.psf, truth, 3.0)[1]
 
@@ -234,13 +244,13 @@ def test_one_shot_is_enough_to_see_a_wrong_shape(airy):
 def test_many_or_large_shots_are_not_all_used(monkeypatch):
     psf = GaussianPSF(3.0)
     fits = fits_of(DENSE, psf, psf, DENSE_SHAPE, 2)
-    once = measure_psf(fits, DENSE, psf)
+    once = measured(fits, DENSE, psf)
     monkeypatch.setattr("napari_coldatoms.lattice.psf_fit._MOST_PIXELS", 70_000)
-    many = measure_psf([fits[0]] * 20 + [fits[1]] * 20, DENSE, psf)
+    many = measured([fits[0]] * 20 + [fits[1]] * 20, DENSE, psf)
     np.testing.assert_allclose(many.psf.array, once.psf.array, atol=1e-4 * once.psf.array.max())
     # in windows that are smaller than the image
     monkeypatch.setattr("napari_coldatoms.lattice.psf_fit._TILE", 100)
-    tiles = measure_psf(fits, DENSE, psf)
+    tiles = measured(fits, DENSE, psf)
     assert distances(tiles.psf, psf, 3.0)[0] < 0.04
 
 
@@ -249,8 +259,10 @@ def test_shots_without_light():
     with pytest.raises(ValueError, match="found none"):
         measure_psf([], DENSE, psf)
     fit = fits_of(DENSE, psf, psf, DENSE_SHAPE, 1)[0]
+    with pytest.raises(ValueError, match="found 225 sites"):
+        measure_psf([fit], WIDE, psf)
     with pytest.raises(ValueError, match="with light of the sites, found none"):
-        measure_psf([replace(fit, probability=np.zeros(len(DENSE)))], DENSE, psf)
+        measured([replace(fit, probability=0 * fit.probability)], DENSE, psf)
 
 
 def test_samples_of_the_given_psf():

@@ -25,6 +25,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _CERTAIN = 0.1  # probability of being wrong below which an occupation is taken as it is
+_UNKNOWN = 0.02  # of the light of a site in its brightest pixel
 _TILE = 256  # px, side of the largest window that is fitted at once
 _MOST_PIXELS = 500_000  # of all windows together
 _BLOCK = 2.0  # reaches of the PSF; light in different blocks is about independent
@@ -74,7 +75,7 @@ def measure_psf(fits: Sequence[Fit], lattice: Lattice, psf: PSF) -> MeasuredPSF:
         Shots with their occupation, see `phase.PhaseFinder.fit`. Of many, some that are spread
         evenly are used.
     lattice : Lattice
-        The lattice of the `PhaseFinder`.
+        The sites of the shots before they were displaced: that of the `PhaseFinder`'s setup.
     psf : PSF
         Point spread function that the occupation was found with.
 
@@ -85,11 +86,17 @@ def measure_psf(fits: Sequence[Fit], lattice: Lattice, psf: PSF) -> MeasuredPSF:
     Raises
     ------
     ValueError
-        If there are no shots, or none with light of the sites; if what they show is no PSF that
-        is brightest in the middle, which takes a wrong occupation.
+        If there are no shots, or none with light of the sites; if the lattice has another number
+        of sites; if what the shots show is not brightest in the middle, which takes a wrong
+        occupation.
     """
     if not fits:
         raise ValueError("expected shots with their occupation, found none")
+    if len(lattice) != len(fits[0].probability):
+        raise ValueError(
+            f"expected the lattice that the {len(fits[0].probability)} occupations are of, found "
+            f"{len(lattice)} sites"
+        )
     model = PSFVariations(psf)
     windows = _windows(fits, model.half)
     parts = [part for part in (_part(lattice, model, *each) for each in windows) if part]
@@ -179,6 +186,7 @@ def _part(
     shot = fit.shot
     sure = np.rint(fit.probability)
     occupied = np.where(np.abs(fit.probability - sure) < _CERTAIN, sure, fit.probability)
+    occupied[~shot.valid] = 0.0
     brightness, _ = fit_light(shot.signal, shot.good, shot.optics.image(occupied))
     if not brightness > 0:
         return None
@@ -188,7 +196,11 @@ def _part(
     light = columns[..., 0]
     if not light.any():
         return None
-    weights = shot.weights(brightness * occupied)[window]
+    weights = shot.weights(brightness * occupied)
+    # sites that the frame hardly shows may hold atoms or not, whatever their probabilities say
+    unknown = shot.optics.image(np.where(shot.valid, 0.0, 1.0))
+    weights[unknown > _UNKNOWN * shot.optics.patches.values.max()] = 0.0
+    weights = weights[window]
     waves = _waves(light.shape, _LONGEST * model.reach, _MOST_WAVES)
     uneven = _waves(light.shape, _LONGEST * model.reach, _UNEVEN)
     own = np.concatenate([light[..., None] * uneven, columns[..., 1:3], waves], axis=-1)
