@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,7 @@ from napari_coldatoms.lattice.extent import covering, filled
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.phase import REACH, Camera, Fit, Phase, PhaseFinder
 from napari_coldatoms.lattice.psf import PSF, GaussianPSF
+from napari_coldatoms.lattice.psf_fit import measure_psf
 from napari_coldatoms.lattice.registration import Registration, register
 from napari_coldatoms.lattice.spectrum import (
     filtered,
@@ -45,6 +46,7 @@ from napari_coldatoms.lattice.tweezers import are_single, find_positions, refine
 
 FloatArray = NDArray[np.float64]
 Arrangement = Literal["auto", "regular", "positions"]
+PSFShape = Literal["auto", "as given", "measured"]
 Progress = Callable[[int, int], None]
 
 _MOST_SHOTS = 40  # that lattice and PSF are found from
@@ -65,6 +67,7 @@ def calibrate(
     *,
     guess: Lattice | Calibration | None = None,
     arrangement: Arrangement = "auto",
+    psf_shape: PSFShape = "auto",
     read_noise: float = 0.0,
     excess_noise: float = 1.0,
     times: ArrayLike | None = None,
@@ -84,6 +87,10 @@ def calibrate(
     arrangement : {"auto", "regular", "positions"}
         Whether the sites form a lattice with two vectors, or are at arbitrary positions that show
         as single peaks in the mean image; "auto" decides by the images.
+    psf_shape : {"auto", "as given", "measured"}
+        Whether the PSF is a Gaussian, or that of the calibration that is the guess, of the width
+        that suits the images; or measured in them, super-sampled. "auto" takes the measured one
+        where the images refute the other, see `measure_psf`.
     read_noise, excess_noise
         See `Reconstructor.reconstruct`.
     times : (shots,) array, optional
@@ -109,6 +116,8 @@ def calibrate(
             f"expected arrangement 'auto', 'regular' or 'positions', found {arrangement!r}"
         )
     given: Any = stack
+    if psf_shape not in get_args(PSFShape):
+        raise ValueError(f"expected psf_shape one of {get_args(PSFShape)}, found {psf_shape!r}")
     images = counted_images([given] if getattr(given, "ndim", 3) == 2 else given)
     when = checked_times(times, len(images))
     if source is None:
@@ -130,17 +139,18 @@ def calibrate(
         near = [np.interp(when, places.time, places.offset[:, axis]) for axis in (0, 1)]
     seen = look.at(model, images, None if near is None else np.column_stack(near), keep=chosen)
     track = make_track(seen.phases, when)
+    psf = _measured(seen, model.psf, psf_shape)
     lattice = model.lattice
     if track.trusted.any():
         middle = np.median(track.measured[track.trusted], axis=0)
         lattice = lattice.shift(middle)
         track = replace(track, offset=track.offset - middle, measured=track.measured - middle)
     quality, parameters = judge_calibration(
-        lattice, model.psf, track, seen.fits, model.lattice, model.registration, camera
+        lattice, psf, track, seen.fits, model.lattice, model.registration, camera
     )
     return Calibration(
         lattice=lattice,
-        psf=model.psf,
+        psf=psf,
         phase_track=track,
         quality=quality,
         image_shape=shape,
@@ -341,6 +351,17 @@ def _fits(places: FloatArray, vectors: FloatArray) -> bool:
     off = parts - phase
     apart = np.linalg.norm((off - np.rint(off)) @ short, axis=1)
     return bool((apart < _ON_LATTICE * spacing).mean() > _MOSTLY)
+
+
+def _measured(seen: _Seen, psf: PSF, wanted: PSFShape) -> PSF:
+    """Return the PSF as measured in the shots, if that is wanted or needed."""
+    if wanted == "as given" or not seen.fits:
+        return psf
+    try:
+        found = measure_psf(seen.fits, seen.lattice, psf)
+    except ValueError:  # no light, or a wrong occupation
+        return psf
+    return found.psf if found.significant or wanted == "measured" else psf
 
 
 def _held(lattice: Lattice, fits: Sequence[Fit]) -> Lattice:
