@@ -172,7 +172,7 @@ def test_the_table_of_shots_tells_drift_and_filling(done, occupied):
     assert list(shots["trusted"]) == list(seen)
     assert (shots["offset_y_stderr"] < 0.1)[seen].all()
     assert shots["judged"].all()
-    assert "taken from other shots; no contrast: judged with" in shots["remarks"][EMPTY]
+    assert "taken from other shots; judged with the brightness" in shots["remarks"][EMPTY]
     assert (shots["remarks"][seen] == "").all()
     assert (shots["snr_db"] > 14).all()
     assert (shots["errors"] < 0.01).all()
@@ -197,6 +197,39 @@ def test_an_empty_shot_alone_is_empty(drifting, calibrated):
     empty = run(ReconstructLattice(calibration=calibrated), drifting[EMPTY])
     assert not empty.table["occupied"].any()
     assert (empty.table["probability"] < 0.5).all()
+
+
+def test_empty_full_and_single_atoms_among_others(calibrated):
+    present = np.random.default_rng(4).random((6, len(SITES))) < 0.5
+    present[1], present[2], present[4] = False, True, False
+    present[4, 100] = True
+    drift = np.linspace(0, 1, 6)[:, None] * [2, 1]
+    stack = make_stack(images_of(SITES, drift, present, SHAPE))
+    analysis = ReconstructLattice(calibration=calibrated)
+    done = run(analysis, stack)
+    assert (done.table["occupied"].to_numpy() == present.ravel()).all()
+    shots = analysis.shots(done)
+    assert shots["judged"].all()
+    assert list(shots["trusted"][[1, 4]]) == [False, False]
+    remark = "the lattice is too weak here: its place is not known, the calibrated one taken"
+    assert analysis.shots(run(analysis, stack[1]))["remarks"][0].startswith(remark)
+
+
+def test_sites_outside_the_frame_are_not_valid(tmp_path):
+    big = Lattice.square(4.0, (40, 40), origin=(-20, -22))
+    present = np.random.default_rng(4).random((2, len(big))) < 0.5
+    save_calibration(calibration_of(big, SHAPE), tmp_path / "a.yaml")
+    stack = make_stack(images_of(big, DRIFT[:2], present, SHAPE))
+    done = run(ReconstructLattice(calibration=tmp_path / "a.yaml"), stack)
+    table, valid = done.table, done.table["valid"].to_numpy()
+    # a frame of 86 x 92 pixels has room for some 500 sites of 16
+    assert 2 * 450 < valid.sum() < 2 * 530
+    assert (table["occupied"].to_numpy() == present.ravel())[valid].mean() > 0.995
+    assert table["probability"][~valid].isna().all()
+    assert not table["occupied"][~valid].any()
+    points = next(data for data, _, kind in done.analysis.layers(done) if kind == "points")
+    assert len(points) == valid.sum()
+    assert list(done.analysis.shots(done)["sites"]) == list(valid.reshape(2, -1).sum(axis=1))
 
 
 def test_a_calibrated_phase_allows_for_a_fraction_of_a_site(calibrated, occupied):

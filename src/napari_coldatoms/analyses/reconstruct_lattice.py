@@ -286,15 +286,20 @@ class ReconstructLattice:
             parameters=context.parameters,
         )
         remarks = list(context.remarks)
-        if np.isfinite(place.contrast) and not place.trusted:
-            remarks.append("the lattice is too weak here: its place is taken from other shots")
-        if not found.has_contrast and context.rescue is not None:
+        weak = np.isfinite(place.contrast) and not place.trusted
+        if weak:
+            taken = (
+                "taken from other shots" if place.known else "not known, the calibrated one taken"
+            )
+            remarks.append(f"the lattice is too weak here: its place is {taken}")
+        # a few atoms do not tell how bright an atom is, and may pretend to
+        if context.rescue is not None and (weak or not found.has_contrast):
             reconstructor, fine = context.reconstructor(place, adjusted=False)
             again = reconstructor.reconstruct(image, method=self.method, parameters=context.rescue)
             # atoms at sites whose place nobody knows are none
             if place.known or again.occupied.mean() < _NEARLY_EMPTY:
                 found, made_for = again, fine
-                remarks.append("no contrast: judged with the brightness of atoms as calibrated")
+                remarks.append("judged with the brightness of atoms as calibrated")
         offset = place.offset
         if self.phase == "calibrated":
             offset = (made_for[0] + found.offset[0], made_for[1] + found.offset[1])
