@@ -90,7 +90,7 @@ def calibrate(
     psf_shape : {"auto", "as given", "measured"}
         Whether the PSF is a Gaussian, or that of the calibration that is the guess, of the width
         that suits the images; or measured in them, super-sampled. "auto" takes the measured one
-        where the images refute the other, see `measure_psf`.
+        where the images refute the other, see `psf_fit.measure_psf`.
     read_noise, excess_noise
         See `Reconstructor.reconstruct`.
     times : (shots,) array, optional

@@ -229,7 +229,12 @@ class PhaseFinder:
             evidence = coarse.significance + _WORTH * math.log(max(ratio, 1e-9))
             clear = evidence > _LEAST_SIGNIFICANCE
         if found is not None and clear and self._lattice.vectors is not None:
-            step = best_step(self._lattice, self.setup.lattice, _PADDING, found.probability > 0.5)
+            step = best_step(
+                self._lattice,
+                self.setup.lattice,
+                _PADDING,
+                found.shot.valid & (found.probability > 0.5),
+            )
             moved = as_pair(np.array(found.offset) + step @ self._lattice.vectors)
             found = replace(found, offset=moved)
         offset = coarse.offset if found is None else found.offset
