@@ -21,7 +21,7 @@ from napari_coldatoms.analyses import (
     process,
     save_calibration,
 )
-from napari_coldatoms.analyses.lattice_series import how_bright
+from napari_coldatoms.analyses.lattice_light import how_bright
 from napari_coldatoms.analyses.site_layers import outline
 from napari_coldatoms.backend import Analysis, ParameterError, from_dict, run, to_dict
 from napari_coldatoms.images.stack import StackError, make_stack
@@ -175,7 +175,7 @@ def test_the_table_of_shots_tells_drift_and_filling(done, occupied):
     assert "taken from other shots; judged with the brightness" in shots["remarks"][EMPTY]
     assert (shots["remarks"][seen] == "").all()
     assert (shots["snr_db"] > 14).all()
-    assert (shots["errors"] < 0.01).all()
+    assert (shots["predicted_error_rate"] < 0.01).all()
     np.testing.assert_allclose(shots["threshold"][seen], 500, rtol=0.05)
     np.testing.assert_allclose(shots["brightness"][seen], 1000, rtol=0.05)
     np.testing.assert_allclose(shots["background"], 50, rtol=0.05)

@@ -9,17 +9,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 
 from napari_coldatoms.analyses.calibration_file import load_calibration
-from napari_coldatoms.analyses.lattice_series import (
-    Images,
-    Light,
-    Place,
-    SeriesContext,
-    ShotContext,
-    frames_of_atoms,
-    how_bright,
-    learn_light,
-    places_of,
-)
+from napari_coldatoms.analyses.lattice_images import Images, frames_of_atoms
+from napari_coldatoms.analyses.lattice_light import find_light
+from napari_coldatoms.analyses.lattice_series import Place, SeriesContext, ShotContext, places_of
 from napari_coldatoms.analyses.site_layers import cells_layer, outline_layer, sites_layer
 from napari_coldatoms.analyses.site_result import ShotSites, SiteImage
 from napari_coldatoms.analyses.site_tables import (
@@ -153,14 +145,24 @@ class ReconstructLattice:
                     excess_noise=excess_noise,
                 )
             )
-        light = self._light(images, known, places, noise)
-        alone = light.parameters is None
+        parameters = self._with_noise(known.parameters)
+        light = find_light(
+            images,
+            known,
+            places,
+            wanted=self.brightness,
+            known=parameters,
+            map_wanted=self.brightness_map,
+            read_noise=noise[0],
+            excess_noise=noise[1],
+        )
+        rescued = light.parameters is None and self.brightness == "auto"
         return SeriesContext(
             known,
             places,
             images.per_shot,
             light.parameters,
-            self._with_noise(known.parameters) if alone and self.brightness == "auto" else None,
+            parameters if rescued else None,
             light.relative_brightness,
             _doubts(known),
         )
@@ -236,42 +238,6 @@ class ReconstructLattice:
             return None
         given = {"read_noise": self.read_noise, "excess_noise": self.excess_noise}
         return replace(parameters, **{name: v for name, v in given.items() if v is not None})
-
-    def _light(
-        self,
-        images: Images,
-        known: Calibration,
-        places: tuple[Place, ...],
-        noise: tuple[float, float],
-    ) -> Light:
-        parameters = self._with_noise(known.parameters)
-        way = how_bright(
-            self.brightness,
-            known.lattice,
-            images.shape,
-            len(images),
-            known=parameters is not None,
-        )
-        if way == "calibrated" and parameters is None:
-            raise ValueError(
-                f"{self.calibration or 'the shots'}: expected a calibration with imaging "
-                "parameters, found none; take the brightness of atoms from the shots"
-            )
-        together = way == "all shots"
-        light = Light(None, known.relative_brightness)
-        if together or self.brightness_map:
-            light = learn_light(
-                images,
-                known,
-                places,
-                together=together,
-                map_wanted=self.brightness_map,
-                read_noise=noise[0],
-                excess_noise=noise[1],
-            )
-        if way == "calibrated" or (together and light.parameters is None):
-            return replace(light, parameters=parameters)
-        return light
 
     def _judge(self, image: np.ndarray, place: Place, context: ShotContext) -> SiteImage:
         known = context.calibration

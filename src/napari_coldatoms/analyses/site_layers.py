@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_coldatoms.analyses.lattice_series import frames_of_atoms, spacing_of
+from napari_coldatoms.analyses.lattice_images import frames_of_atoms
+from napari_coldatoms.analyses.lattice_series import spacing_of
 from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.backend import layers as result_layers
 from napari_coldatoms.backend.analysis import LayerData

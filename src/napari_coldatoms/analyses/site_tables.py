@@ -69,7 +69,8 @@ def shots_table(run: Run) -> pd.DataFrame:
     """Return one row per image: atoms, filling, place of the lattice, and how good the image is.
 
     ``offset_y, offset_x`` is the place of the lattice relative to the calibration, ``trusted``
-    whether the image itself shows it; ``errors`` is the share of wrong sites to expect. Of shots
+    whether the image itself shows it; ``predicted_error_rate`` is the share of wrong
+    sites to expect. Of shots
     with several images there are also survival, hopping and loss from the first to the second.
     """
     rows: list[dict[str, Any]] = []
@@ -93,7 +94,7 @@ def shots_table(run: Run) -> pd.DataFrame:
             "trusted": place.trusted,
             "judged": found.has_contrast,
             "snr_db": found.snr_db,
-            "errors": found.predicted_error_rate,
+            "predicted_error_rate": found.predicted_error_rate,
             "threshold": found.threshold,
             "brightness": found.parameters.brightness,
             "brightness_sd": found.parameters.brightness_sd,

@@ -18,7 +18,7 @@ from napari_coldatoms.analyses.calibration_file import (
     save_calibration,
 )
 from napari_coldatoms.analyses.file_groups import common_source
-from napari_coldatoms.analyses.lattice_series import Images
+from napari_coldatoms.analyses.lattice_images import Images
 from napari_coldatoms.analyses.make_picture import MakePicture, to_analyse
 from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
 from napari_coldatoms.backend.analysis import to_dict

@@ -1,0 +1,106 @@
+"""All images of atoms in a stack, shot by shot; a shot may have several of the same atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_coldatoms.images.stack import StackError, check_stack, is_raw
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FloatArray = NDArray[np.float64]
+Pair = tuple[float, float]
+
+ATOMS = ("atoms", "fluorescence")
+"""Roles of raw frames that show atoms."""
+
+
+class Images:
+    """All images of atoms in a stack, shot by shot, read one at a time.
+
+    Parameters
+    ----------
+    stack : DataArray
+        Pictures, or raw frames with several images of the same atoms in each shot.
+    pairs : bool
+        See `frames_of_atoms`.
+
+    Raises
+    ------
+    StackError
+        If raw frames hold one image of atoms only: then the picture is to be made first.
+    """
+
+    def __init__(self, stack: xr.DataArray, *, pairs: bool = False) -> None:
+        check_stack(stack)
+        if is_raw(stack):
+            frames = frames_of_atoms(stack, pairs=pairs)
+            if len(frames) < 2:
+                roles = ", ".join(map(str, stack["frame"].values))
+                raise StackError(
+                    f"{stack.name or 'stack'}: expected pictures, or raw frames with several "
+                    f"images of atoms, found {roles}; make the picture first"
+                )
+            stack = stack.isel(frame=frames)
+            self.per_shot = len(frames)
+        else:
+            self.per_shot = 1
+        self.shape = (stack.sizes["y"], stack.sizes["x"])
+        self._stack = stack
+        self._dims = stack.dims[:-2]
+        self._indices = list(np.ndindex(*stack.shape[:-2]))
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._indices)
+
+    def __getitem__(self, number: int) -> NDArray:
+        """Return an image, (y, x)."""
+        index = dict(zip(self._dims, self._indices[number], strict=True))
+        return np.asarray(self._stack.isel(index).values)
+
+    def __iter__(self) -> Iterator[NDArray]:
+        return (self[number] for number in range(len(self)))
+
+
+def frames_of_atoms(stack: xr.DataArray, *, pairs: bool = False) -> list[int]:
+    """Return the numbers of the raw frames that show atoms.
+
+    With `pairs` these are all frames, whatever role they have: a file with two pictures does not
+    tell that both show the same atoms.
+    """
+    roles = [str(role) for role in stack["frame"].values]
+    return [number for number, role in enumerate(roles) if pairs or role in ATOMS]
+
+
+class Aligned:
+    """Images moved by whole pixels, so that all have the lattice at nearly the same place.
+
+    Pixels that come in at the border are NaN. `offsets` are those of the lattice in all images
+    (y, x) in px, `numbers` the images that are taken.
+    """
+
+    def __init__(self, images: Images, offsets: Sequence[Pair], numbers: Sequence[int]) -> None:
+        self._images = images
+        self._offsets = offsets
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        for number in self._numbers:
+            image = self._images[number]
+            down, right = (round(value) for value in self._offsets[number])
+            moved = np.full(image.shape, np.nan)
+            rows, columns = image.shape
+            moved[max(-down, 0) : rows - max(down, 0), max(-right, 0) : columns - max(right, 0)] = (
+                image[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)]
+            )
+            yield moved
