@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_coldatoms.backend.analysis import (
     Analysis,
+    FrameContexts,
     LayerData,
     Parameter,
     ParameterError,
@@ -17,6 +18,7 @@ from napari_coldatoms.backend.run import FrameResult, Run, run
 
 __all__ = [
     "Analysis",
+    "FrameContexts",
     "FrameResult",
     "LayerData",
     "Parameter",
