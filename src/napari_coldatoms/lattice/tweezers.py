@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter, minimum_filter
+from scipy.ndimage import gaussian_filter, grey_opening, map_coordinates, maximum_filter
 
 from napari_coldatoms.lattice.misfit import slope
 from napari_coldatoms.lattice.phase import Fit
@@ -17,12 +17,13 @@ from napari_coldatoms.lattice.spectrum import transfer_function
 
 FloatArray = NDArray[np.float64]
 
-_SIGNIFICANT = 7.0  # standard deviations above the darkest place around
+_SIGNIFICANT = 7.0  # standard deviations above the darkest places around
 _DIMMEST = 0.15  # of the height of the brighter peaks
 _BRIGHT = 0.75  # quantile of the peaks
 _CLOSEST = 1.5  # half widths of the PSF between peaks that are told apart
 _WIDE = 4.0  # half widths of the PSF within which it is dark somewhere
 _AROUND = 2.5  # half widths of the PSF
+_PLANES = 4  # rounds
 _DARK = 0.1  # quantile of the pixels
 _DARKNESS = 0.4  # light around a single site over its own
 _MOSTLY = 0.7  # of the sites
@@ -46,13 +47,18 @@ def find_positions(mean: FloatArray, psf: PSF, noise: float) -> FloatArray:
     (n, 2) array
         (y, x) in px, row by row; empty where nothing stands out.
     """
-    kernel = _kernel(mean, psf)
-    matched = fft.irfft2(fft.rfft2(_padded(mean, psf)) * kernel, _shape(mean, psf))
-    matched = _cropped(matched, psf, mean.shape)
-    size = 2 * max(round(_CLOSEST * psf.hwhm), 1) + 1
-    # what is around a single peak: the darkest place near it
+    # what is around a single peak: the darkest places near it
+    flat = _without_slope(mean)
+    smooth = gaussian_filter(flat, psf.hwhm / math.sqrt(2 * math.log(2)))
     reach = 2 * round(_WIDE * psf.hwhm) + 1
-    height = matched - gaussian_filter(minimum_filter(matched, reach), psf.hwhm, mode="nearest")
+    level = gaussian_filter(grey_opening(smooth, reach, mode="nearest"), psf.hwhm, mode="nearest")
+    # beyond the frame there is nothing: pixels repeated there would repeat their noise
+    margin = math.ceil(psf.cutoff) + 1
+    above = np.pad(flat - level, margin)
+    kernel = transfer_function(psf, above.shape)
+    matched = fft.irfft2(fft.rfft2(above) * kernel, above.shape)
+    height = matched[margin:-margin, margin:-margin]
+    size = 2 * max(round(_CLOSEST * psf.hwhm), 1) + 1
     least = _SIGNIFICANT * math.sqrt(noise * float((kernel**2).mean()))
     tops = (height == maximum_filter(height, size)) & (height > least)
     rows, columns = np.nonzero(tops)
@@ -86,7 +92,8 @@ def are_single(mean: FloatArray, places: FloatArray, psf: PSF) -> bool:
         return False
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     ring = _AROUND * psf.hwhm * np.column_stack([np.sin(angle), np.cos(angle)])
-    above = mean - np.quantile(mean, _DARK)
+    flat = _without_slope(mean)
+    above = flat - np.quantile(flat, _DARK)
     at = map_coordinates(above, places.T, order=1, mode="nearest")
     around = map_coordinates(
         above, np.moveaxis(places[:, None] + ring, -1, 0), order=1, mode="nearest"
@@ -142,6 +149,18 @@ def refine_positions(fits: Iterable[Fit], positions: FloatArray, psf: PSF) -> Fl
     return np.clip(shift, -reach, reach)
 
 
+def _without_slope(image: FloatArray) -> FloatArray:
+    """Return an image above the plane through its darker pixels."""
+    y, x = (np.linspace(-1, 1, n) for n in image.shape)
+    plane = np.zeros(3)
+    terms = np.stack([np.ones(image.size), np.repeat(y, len(x)), np.tile(x, len(y))], axis=-1)
+    for _ in range(_PLANES):
+        rest = image.ravel() - terms @ plane
+        dark = rest <= np.median(rest)
+        plane = plane + np.linalg.lstsq(terms[dark], rest[dark], rcond=None)[0]
+    return np.asarray((image.ravel() - terms @ plane).reshape(image.shape))
+
+
 def _between(height: FloatArray, rows: FloatArray, columns: FloatArray, axis: int) -> FloatArray:
     """Return where parabolas through three pixels have their maxima, from the middle one."""
     values = np.pad(np.moveaxis(height, axis, 0), ((1, 1), (0, 0)), mode="edge")
@@ -150,24 +169,3 @@ def _between(height: FloatArray, rows: FloatArray, columns: FloatArray, axis: in
     bend = low - 2 * top + high
     shift = np.divide(0.5 * (low - high), bend, out=np.zeros(len(top)), where=bend < 0)
     return np.clip(shift, -0.5, 0.5)
-
-
-def _margin(psf: PSF) -> int:
-    return math.ceil(psf.cutoff) + 1
-
-
-def _shape(image: FloatArray, psf: PSF) -> tuple[int, int]:
-    return image.shape[0] + 2 * _margin(psf), image.shape[1] + 2 * _margin(psf)
-
-
-def _padded(image: FloatArray, psf: PSF) -> FloatArray:
-    return np.pad(image, _margin(psf), mode="edge")
-
-
-def _cropped(image: FloatArray, psf: PSF, shape: tuple[int, ...]) -> FloatArray:
-    margin = _margin(psf)
-    return image[margin : margin + shape[0], margin : margin + shape[1]]
-
-
-def _kernel(image: FloatArray, psf: PSF) -> FloatArray:
-    return transfer_function(psf, _shape(image, psf))
