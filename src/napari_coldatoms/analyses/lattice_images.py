@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,31 +76,3 @@ def frames_of_atoms(stack: xr.DataArray, *, pairs: bool = False) -> list[int]:
     """
     roles = [str(role) for role in stack["frame"].values]
     return [number for number, role in enumerate(roles) if pairs or role in ATOMS]
-
-
-class Aligned:
-    """Images moved by whole pixels, so that all have the lattice at nearly the same place.
-
-    Pixels that come in at the border are NaN. `offsets` are those of the lattice in all images
-    (y, x) in px, `numbers` the images that are taken.
-    """
-
-    def __init__(self, images: Images, offsets: Sequence[Pair], numbers: Sequence[int]) -> None:
-        self._images = images
-        self._offsets = offsets
-        self._numbers = numbers
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self._numbers)
-
-    def __iter__(self) -> Iterator[FloatArray]:
-        for number in self._numbers:
-            image = self._images[number]
-            down, right = (round(value) for value in self._offsets[number])
-            moved = np.full(image.shape, np.nan)
-            rows, columns = image.shape
-            moved[max(-down, 0) : rows - max(down, 0), max(-right, 0) : columns - max(right, 0)] = (
-                image[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)]
-            )
-            yield moved

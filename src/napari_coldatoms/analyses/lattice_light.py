@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_coldatoms.analyses.lattice_images import Aligned, Images
+from napari_coldatoms.analyses.lattice_images import Images
 from napari_coldatoms.analyses.lattice_series import Place
+from napari_coldatoms.lattice.aligned import Aligned
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.parameters import ImagingParameters

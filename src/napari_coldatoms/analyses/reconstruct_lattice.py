@@ -208,7 +208,7 @@ class ReconstructLattice:
     def _calibration(self, images: Images, stack: xr.DataArray) -> Calibration:
         if self.calibration is None:
             return calibrate(
-                list(images),
+                images,
                 arrangement=self.arrangement,
                 read_noise=self.read_noise or 0.0,
                 excess_noise=self.excess_noise or 1.0,

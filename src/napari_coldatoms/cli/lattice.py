@@ -37,6 +37,7 @@ from napari_coldatoms.cli.flags import build, flags
 from napari_coldatoms.cli.report import progress_bar
 from napari_coldatoms.images.stack import StackError
 from napari_coldatoms.lattice.calibrate import calibrate as find_calibration
+from napari_coldatoms.lattice.learn_sites import learn_sites
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,6 +77,10 @@ def calibrate(
     pairs: Annotated[
         bool, Parameter(help="all frames of a shot are images of the same atoms", negative=())
     ] = False,
+    sites: Annotated[
+        bool,
+        Parameter(help="learn the brightness and the threshold of each site, too", negative=()),
+    ] = False,
     quiet: Quiet = False,
     picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PictureFlags(),  # noqa: B008
 ) -> int:
@@ -92,10 +97,11 @@ def calibrate(
     stack = _read(files, analysis, build(MakePicture, picture, "picture."))
     if stack is None:
         return NOTHING
+    images = Images(stack, pairs=pairs)
     with progress_bar(quiet, "images") as progress:
         try:
             found = find_calibration(
-                list(Images(stack, pairs=pairs)),
+                images,
                 guess=start,
                 arrangement=arrangement,
                 read_noise=read_noise,
@@ -103,6 +109,8 @@ def calibrate(
                 source=common_source(files),
                 on_progress=progress,
             )
+            if sites:
+                found = learn_sites(found, images, read_noise=read_noise, excess_noise=excess_noise)
         except ValueError as error:
             print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
             return NOTHING

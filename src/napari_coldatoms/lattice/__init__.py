@@ -7,6 +7,7 @@ from napari_coldatoms.lattice.calibration import Calibration, Quality
 from napari_coldatoms.lattice.correlations import DensityCorrelations, density_correlations
 from napari_coldatoms.lattice.design import design
 from napari_coldatoms.lattice.geometry import Lattice
+from napari_coldatoms.lattice.learn_sites import learn_sites
 from napari_coldatoms.lattice.pair_comparison import (
     PARITY_NOTE,
     PairComparison,
@@ -59,6 +60,7 @@ __all__ = [
     "design",
     "error_rate_at",
     "find_phase",
+    "learn_sites",
     "pair_table",
     "patches",
     "predicted_error_rate",

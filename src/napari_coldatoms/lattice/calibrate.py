@@ -54,8 +54,9 @@ _MOST_PIXELS = 2e7  # in those
 _FEWEST_SHOTS = 12  # even of large images
 _ROUNDS = 3
 _CLOSEST = 0.7  # half widths of the PSF between sites
-_ON_LATTICE = 0.2  # spacings; nearer a peak belongs to a lattice
+_ON_LATTICE = 0.08  # spacings; nearer a peak belongs to a lattice
 _MOSTLY = 0.8  # of the peaks
+_FITTING_ROUNDS = 3
 _FEWEST_PEAKS = 2
 _LIT = 0.4  # of the light of a site in the middle of the frame
 _FIRST_HWHM = 1.0  # px, sharper than which nothing is light through the PSF
@@ -343,13 +344,19 @@ def _adapted(guess: Lattice, vectors: FloatArray | None) -> Lattice:
 
 
 def _fits(places: FloatArray, vectors: FloatArray) -> bool:
-    """Return whether single sites are those of a lattice."""
-    short = reduced(vectors)
-    spacing = float(np.linalg.norm(short, axis=1).min())
-    parts = places @ np.linalg.inv(short)
-    phase = np.angle(np.exp(2j * np.pi * parts).mean(axis=0)) / (2 * np.pi)
-    off = parts - phase
-    apart = np.linalg.norm((off - np.rint(off)) @ short, axis=1)
+    """Return whether single sites are those of a lattice with about these vectors."""
+    steps = reduced(vectors)
+    spacing = float(np.linalg.norm(steps, axis=1).min())
+    parts = places @ np.linalg.inv(steps)
+    origin = np.angle(np.exp(2j * np.pi * parts).mean(axis=0)) / (2 * np.pi) @ steps
+    for _ in range(_FITTING_ROUNDS):
+        labels = np.rint((places - origin) @ np.linalg.inv(steps))
+        design = np.column_stack([np.ones(len(places)), labels])
+        found = np.linalg.lstsq(design, places, rcond=None)[0]
+        apart = np.linalg.norm(places - design @ found, axis=1)
+        if abs(np.linalg.det(found[1:])) < 0.5 * abs(np.linalg.det(steps)):
+            return False
+        origin, steps = found[0], found[1:]
     return bool((apart < _ON_LATTICE * spacing).mean() > _MOSTLY)
 
 

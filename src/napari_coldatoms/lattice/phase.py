@@ -22,6 +22,7 @@ from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.global_step import GlobalStep, global_step, site_prior
 from napari_coldatoms.lattice.local_step import local_step
 from napari_coldatoms.lattice.misfit import Misfit, fit_shift
+from napari_coldatoms.lattice.modes import contrast_about
 from napari_coldatoms.lattice.preparation import (
     BadPixels,
     GlobalEstimator,
@@ -148,6 +149,8 @@ class Fit:
         The image with the sites at that place, above a map of the background.
     probability : (n,) array
         Of the sites being occupied, those around the lattice included.
+    clarity : float
+        The contrast as far as it is this shot's, to be compared with that at other places.
     """
 
     offset: Pair
@@ -156,6 +159,7 @@ class Fit:
     place: Pair
     shot: Shot
     probability: FloatArray
+    clarity: float
 
 
 class PhaseFinder:
@@ -192,15 +196,17 @@ class PhaseFinder:
             around = padded(lattice, image_shape, _PADDING, REACH * psf.hwhm)
         self.setup = Setup(around, psf, image_shape, None)
         self._global = estimate
+        self._clarity = _contrast
         self._transfer = transfer_function(psf, self.setup.image_shape)
         self._coarse = coarse_finder(self.setup)
         area = lattice.site_area
         self._spacing = math.sqrt(area) if math.isfinite(area) else 4 * psf.hwhm
 
-    def with_estimate(self, estimate: GlobalEstimator) -> PhaseFinder:
-        """Return a finder with another global estimate."""
+    def pooled(self, estimate: GlobalEstimator) -> PhaseFinder:
+        """Return a finder with a global estimate whose modes are those of many shots."""
         other = copy(self)
         other._global = estimate
+        other._clarity = _own_contrast
         return other
 
     def shot(
@@ -268,7 +274,8 @@ class PhaseFinder:
             offset = as_pair(np.asarray(place) + np.clip(change, -reach, reach))
             unclear = np.minimum(probability, 1 - probability)[there.valid].mean()
             error *= 1 + _UNCLEAR * unclear
-            found = Fit(offset, as_pair(error), step.mixture.contrast, place, there, probability)
+            contrast, clarity = step.mixture.contrast, self._clarity(there, step)
+            found = Fit(offset, as_pair(error), contrast, place, there, probability, clarity)
             if np.abs(change).max() < _SETTLED * self.setup.psf.hwhm:
                 break
         return found
@@ -283,25 +290,33 @@ class PhaseFinder:
         return there, step if step.has_contrast else None
 
     def _compared(self, shot: Shot, found: Fit, near: Pair) -> tuple[Fit, float]:
-        """Compare a place with those half a lattice step away, where contrast is least.
+        """Compare a place with those half a lattice step away, where all is least clear.
 
-        Returns the better one, and its contrast over that of the next one.
+        Returns the better one, and its clarity over that of the next one.
         """
         others = [
             as_pair(found.offset + 0.5 * vector)
             for vector in (self._coarse.vectors[0], self._coarse.vectors[1])
         ]
-        contrasts = []
+        clear = []
         for place in others:
-            _, step = self._estimate(shot, place)
-            contrasts.append(0.0 if step is None else step.mixture.contrast)
-        most = int(np.argmax(contrasts))
-        if contrasts[most] <= found.contrast:
-            return found, min(found.contrast / max(contrasts[most], 1e-9), _MOST_RATIO)
+            there, step = self._estimate(shot, place)
+            clear.append(0.0 if step is None else self._clarity(there, step))
+        most = int(np.argmax(clear))
+        if clear[most] <= found.clarity:
+            return found, min(found.clarity / max(clear[most], 1e-9), _MOST_RATIO)
         place = others[most]
         if self.setup.lattice.is_regular:
             place = as_pair(nearest_equivalent(np.array(place), self._coarse.vectors, near))
         better = self._refined(shot, place)
         if better is None:
             return found, 0.0
-        return better, better.contrast / found.contrast
+        return better, better.clarity / found.clarity
+
+
+def _contrast(_: Shot, step: GlobalStep) -> float:
+    return step.mixture.contrast
+
+
+def _own_contrast(shot: Shot, step: GlobalStep) -> float:
+    return contrast_about(step.mixture, step.brightness[shot.valid])

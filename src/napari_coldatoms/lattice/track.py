@@ -176,7 +176,7 @@ def _pooled(finder: PhaseFinder, shots: Sequence[Shot]) -> PhaseFinder:
         pool = pool_of([shots[k] for k in spread(len(shots), _POOLED_SHOTS)])
     except ValueError:  # too few sites, or no light on them
         return finder
-    return finder.with_estimate(pool.estimate) if pool.has_contrast else finder
+    return finder.pooled(pool.estimate) if pool.has_contrast else finder
 
 
 def spread(count: int, most: int) -> NDArray[np.intp]:
@@ -230,7 +230,7 @@ def _outliers(
 def counted_images(images: ArrayLike | Iterable[ArrayLike]) -> Sequence[ArrayLike]:
     """Return images that have a number and can be gone through again, or raise."""
     shots: Any = checked_images(images)
-    if not hasattr(shots, "ndim"):
+    if not (hasattr(shots, "__len__") and hasattr(shots, "__getitem__")):
         shots = list(shots)
     if not len(shots):
         raise ValueError("expected images, found none")
