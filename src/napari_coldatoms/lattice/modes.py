@@ -35,16 +35,3 @@ def modes_of(values: FloatArray) -> tuple[Mixture, Bimodality]:
         return one, Bimodality(evidence=0.0, separation=0.0, minor_weight=0.5)
     mixture = fit_mixture(values)
     return mixture, bimodality(values, mixture)
-
-
-def contrast_about(mixture: Mixture, values: FloatArray) -> float:
-    """Return the contrast of a few values, given the modes of many.
-
-    That of the modes, ``(m1 - m0)² / (v0 + v1)``, where half of the variance is how far the values
-    are from the modes: that of the few alone may be small by chance.
-    """
-    occupied = mixture.probability(values)
-    low, high = mixture.means
-    away = (1 - occupied) * (values - low) ** 2 + occupied * (values - high) ** 2
-    scatter = 0.5 * float((mixture.sds**2).sum()) + (float(away.mean()) if away.size else 0.0)
-    return float((high - low) ** 2 / scatter)

@@ -21,8 +21,7 @@ from napari_coldatoms.lattice.extent import best_step, padded
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.global_step import GlobalStep, global_step, site_prior
 from napari_coldatoms.lattice.local_step import local_step
-from napari_coldatoms.lattice.misfit import Misfit, fit_shift
-from napari_coldatoms.lattice.modes import contrast_about
+from napari_coldatoms.lattice.misfit import Misfit, fit_light, fit_shift
 from napari_coldatoms.lattice.preparation import (
     BadPixels,
     GlobalEstimator,
@@ -150,7 +149,8 @@ class Fit:
     probability : (n,) array
         Of the sites being occupied, those around the lattice included.
     clarity : float
-        The contrast as far as it is this shot's, to be compared with that at other places.
+        To be compared with that at other places: the contrast, or where that is of many shots,
+        how well the sites' light explains this one.
     """
 
     offset: Pair
@@ -206,7 +206,7 @@ class PhaseFinder:
         """Return a finder with a global estimate whose modes are those of many shots."""
         other = copy(self)
         other._global = estimate
-        other._clarity = _own_contrast
+        other._clarity = _explained
         return other
 
     def shot(
@@ -314,9 +314,13 @@ class PhaseFinder:
         return better, better.clarity / found.clarity
 
 
-def _contrast(_: Shot, step: GlobalStep) -> float:
+def _contrast(shot: Shot, step: GlobalStep) -> float:
     return step.mixture.contrast
 
 
-def _own_contrast(shot: Shot, step: GlobalStep) -> float:
-    return contrast_about(step.mixture, step.brightness[shot.valid])
+def _explained(shot: Shot, step: GlobalStep) -> float:
+    """Return the inverse of what is left of a shot without the light of the sites."""
+    light = shot.optics.image(step.mixture.probability(step.brightness))
+    brightness, level = fit_light(shot.signal, shot.good, light)
+    rest = shot.good * (shot.signal - level - max(brightness, 0.0) * light) ** 2
+    return 1 / max(float(rest.sum()), 1e-300)
