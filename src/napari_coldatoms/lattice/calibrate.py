@@ -58,6 +58,7 @@ _ON_LATTICE = 0.08  # spacings; nearer a peak belongs to a lattice
 _MOSTLY = 0.8  # of the peaks
 _FITTING_ROUNDS = 3
 _FEWEST_PEAKS = 2
+_STILL, _STILL_WIDTH = 0.03, 0.003  # px, and relative: changes that do not matter
 _LIT = 0.4  # of the light of a site in the middle of the frame
 _FIRST_HWHM = 1.0  # px, sharper than which nothing is light through the PSF
 _SIMILAR = 0.1  # difference of lattice vectors over their lengths
@@ -135,6 +136,9 @@ def calibrate(
         model, places = look.improved(model, some, when[chosen], places)
         if turn == 0 and model.endless and model.registration is None:
             raise ValueError(_nothing("auto"))
+        if model.settled:
+            look.skip((_ROUNDS - 1 - turn) * len(chosen))
+            break
     near = None
     if places is not None and places.trusted.any():
         near = [np.interp(when, places.time, places.offset[:, axis]) for axis in (0, 1)]
@@ -168,6 +172,7 @@ class _Model:
     psf: PSF
     endless: bool  # which sites there are is not known yet
     registration: Registration | None = None
+    settled: bool = False
 
 
 @dataclass
@@ -192,6 +197,10 @@ class _Look:
         self._total = total
         self._done = 0
         self._on_progress = on_progress
+
+    def skip(self, images: int) -> None:
+        """Leave out some looks at images that are not needed any more."""
+        self._done += images
 
     def at(
         self,
@@ -245,7 +254,10 @@ class _Look:
         if model.endless:
             lattice = _held(lattice, seen.fits)
         psf = model.psf.scaled(found.width)
-        better = replace(model, lattice=lattice, psf=psf, registration=found)
+        moved = model.lattice.shift(middle).positions
+        settled = abs(found.width - 1) < _STILL_WIDTH and len(moved) == len(lattice)
+        settled = settled and float(np.abs(lattice.positions - moved).max()) < _STILL
+        better = replace(model, lattice=lattice, psf=psf, registration=found, settled=settled)
         return better, replace(track, offset=track.offset - middle)
 
 

@@ -17,7 +17,7 @@ from napari_coldatoms.lattice.setup import Setup
 FloatArray = NDArray[np.float64]
 Pair = tuple[float, float]
 
-_NOISE_PLACES = np.array([(a, b) for a in (-7, -5, -3, 3, 5, 7) for b in (-7, -5, -3, 3, 5, 7)])
+_AROUND = np.array([-7, -5, -3, 0, 3, 5, 7])  # widths of a peak, where the noise is taken from
 _GRID = 0.25  # px, of trial offsets of arbitrary positions
 _FARTHEST = 8.0  # px
 
@@ -57,19 +57,18 @@ class Periodic:
         self._y, self._x = np.arange(rows), np.arange(columns)
         used = window > 0.5 * window.max()
         # frequencies that differ by more than the width of a peak
-        self._apart = _NOISE_PLACES / np.array(
-            [max(int(used.any(axis=1 - axis).sum()), 8) for axis in (0, 1)]
-        )
+        self._apart = [_AROUND / max(int(used.any(axis=1 - axis).sum()), 8) for axis in (0, 1)]
 
     def __call__(self, squares: FloatArray, near: Pair) -> Coarse:
         """Return the offset near one that is expected."""
         pattern = self._window * (squares - np.average(squares, weights=self._window))
-        reciprocal = np.linalg.inv(self.vectors).T
         parts, heights = np.empty(2), np.empty(2)
-        for axis, vector in enumerate(reciprocal):
-            component = self._component(pattern, vector)
-            around = [abs(self._component(pattern, vector + step)) ** 2 for step in self._apart]
-            noise = math.sqrt(0.5 * float(np.mean(around)))
+        for axis, vector in enumerate(np.linalg.inv(self.vectors).T):
+            found = self._components(pattern, vector)
+            middle = len(_AROUND) // 2
+            component = complex(found[middle, middle])
+            around = np.delete(np.delete(found, middle, axis=0), middle, axis=1)
+            noise = math.sqrt(0.5 * float((np.abs(around) ** 2).mean()))
             heights[axis] = abs(component) / max(noise, 1e-300)
             parts[axis] = -np.angle(component) / (2 * np.pi)
         place = parts @ self.vectors - self._origin
@@ -78,10 +77,11 @@ class Periodic:
         stderr = np.sqrt(errors**2 @ self.vectors**2)
         return Coarse(as_pair(offset), as_pair(stderr), float(heights.min()))
 
-    def _component(self, pattern: FloatArray, vector: FloatArray) -> complex:
-        down = np.exp(-2j * np.pi * vector[0] * self._y)
-        across = np.exp(-2j * np.pi * vector[1] * self._x)
-        return complex(np.einsum("i,i", np.einsum("i,ij", down, pattern), across))
+    def _components(self, pattern: FloatArray, vector: FloatArray) -> NDArray[np.complex128]:
+        """Return the Fourier components at and around a frequency (y, x)."""
+        down = np.exp(-2j * np.pi * np.outer(vector[0] + self._apart[0], self._y))
+        across = np.exp(-2j * np.pi * np.outer(vector[1] + self._apart[1], self._x))
+        return np.asarray(down @ pattern @ across.T)
 
 
 class Comb:
