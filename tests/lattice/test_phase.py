@@ -62,6 +62,13 @@ def test_half_a_site_off_is_the_same_lattice(make_shots):
     assert np.hypot(*phase.offset) < 3.0
 
 
+def test_a_guess_several_sites_off_is_led_to_the_atoms(make_shots):
+    shots = make_shots(SQUARE, 3.0, [[9.0, -6.5]], shape=(150, 150))
+    phase = find_phase(shots.images[0], SQUARE, shots.psf)
+    assert phase.trusted
+    np.testing.assert_allclose(phase.offset, (9.0, -6.5), atol=0.1)
+
+
 def test_lattice_larger_than_the_image(make_shots):
     lattice = Lattice.square(4.0, (60, 60), origin=(-41.0, -39.5))
     shots = make_shots(lattice, 3.0, [[0.7, -1.1]], shape=(130, 120))

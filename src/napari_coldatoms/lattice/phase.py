@@ -45,7 +45,8 @@ class Camera:
 
 
 _ROUNDS = 2
-_PADDING = 3  # sites
+_PADDING = 1  # sites; more of them, all empty, make weak shots weaker
+_MOST_STEPS = 8  # to an equivalent place that holds more atoms
 REACH = 2.0
 """Half widths of the PSF beyond the frame from where light of a site comes in."""
 _SETTLED = 0.02  # half widths of the PSF
@@ -53,7 +54,8 @@ _UNCLEAR = 20.0  # how much larger errors are for each expected error of the occ
 _STEP = 0.02  # px, between places for which the optics are made
 _LEAST_SIGNIFICANCE = 4.8  # standard deviations
 _WORTH = 8.0  # standard deviations, of a contrast e times that at half a lattice step
-_MOST_RATIO = 1.6
+_MOST_RATIO = 1.6  # that is believed, unless the contrast is above that of chance
+_BY_CHANCE = 3.5  # contrast that a wrong place may have
 _FARTHEST_STEP = 0.25  # spacings
 _MOST_ERROR = 0.1  # spacings; beyond that errors of the reconstruction explode
 _USUAL = Camera()
@@ -234,15 +236,8 @@ class PhaseFinder:
             found, ratio = self._compared(shot, found, near)
             evidence = coarse.significance + _WORTH * math.log(max(ratio, 1e-9))
             clear = evidence > _LEAST_SIGNIFICANCE
-        if found is not None and clear and self._lattice.vectors is not None:
-            step = best_step(
-                self._lattice,
-                self.setup.lattice,
-                _PADDING,
-                found.shot.valid & (found.probability > 0.5),
-            )
-            moved = as_pair(np.array(found.offset) + step @ self._lattice.vectors)
-            found = replace(found, offset=moved)
+        if found is not None and clear and self._lattice.is_regular:
+            found = self._with_most_atoms(shot, found)
         offset = coarse.offset if found is None else found.offset
         stderr = coarse.stderr if found is None else found.stderr
         phase = Phase(
@@ -280,6 +275,21 @@ class PhaseFinder:
                 break
         return found
 
+    def _with_most_atoms(self, shot: Shot, found: Fit) -> Fit:
+        """Return the fit at the equivalent place where the lattice holds the most atoms."""
+        assert self._lattice.vectors is not None
+        for _ in range(_MOST_STEPS):
+            occupied = found.shot.valid & (found.probability > 0.5)
+            step = best_step(self._lattice, self.setup.lattice, _PADDING, occupied)
+            if not step.any():
+                break
+            there = as_pair(np.array(found.offset) + step @ self._lattice.vectors)
+            again = self._refined(shot, there)
+            if again is None:
+                break
+            found = again
+        return found
+
     def _estimate(self, shot: Shot, place: Pair) -> tuple[Shot, GlobalStep | None]:
         """Return the shot with the sites at an offset, and its estimate if that has contrast."""
         there = replace(shot, optics=self.setup.adjusted(Misfit(place)))
@@ -304,7 +314,8 @@ class PhaseFinder:
             clear.append(0.0 if step is None else self._clarity(there, step))
         most = int(np.argmax(clear))
         if clear[most] <= found.clarity:
-            return found, min(found.clarity / max(clear[most], 1e-9), _MOST_RATIO)
+            most_told = max(_MOST_RATIO, found.contrast / _BY_CHANCE)
+            return found, min(found.clarity / max(clear[most], 1e-9), most_told)
         place = others[most]
         if self.setup.lattice.is_regular:
             place = as_pair(nearest_equivalent(np.array(place), self._coarse.vectors, near))
