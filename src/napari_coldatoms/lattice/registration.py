@@ -2,8 +2,8 @@
 
 To first order an image of sites displaced by ``s(r) = s₀ + A (r - c)``, through a PSF whose
 variance is larger by 2 b, is ``L - s·∇L + b ∇²L``, where L is the light that the model puts on the
-pixels (see `misfit`). Each shot has a displacement s₀, brightness and background of its own; the
-matrix A (stretch, shear, rotation) and b are common to all.
+pixels (see `misfit`). Each shot has a displacement s₀ of its own, and a background and a brightness
+that vary smoothly over the frame; the matrix A (stretch, shear, rotation) and b are common to all.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.misfit import laplacian, slope
 from napari_coldatoms.lattice.phase import Fit
+from napari_coldatoms.lattice.shot import Shot
 
 FloatArray = NDArray[np.float64]
 
@@ -67,17 +68,15 @@ def register(fits: Iterable[Fit], hwhm: float) -> Registration:
     for fit in fits:
         shot = fit.shot
         extent = max(shot.image.shape) / 2
-        own, common = _columns(shot.optics.image(fit.probability), extent)
         weights = shot.good
-        first = _solve(own, weights, shot.signal)
-        brightness = float(first[0])
-        if not brightness > 0:
+        columns = _columns(shot, fit.probability, extent)
+        if columns is None:
             continue
-        common = brightness * common
+        own, common = columns
         # what the shot's own columns explain of the common ones does not count
         mixed = np.array([_solve(own, weights, column) for column in common])
         rest = common - np.einsum("ij,jyx->iyx", mixed, own)
-        left = shot.signal - np.einsum("j,jyx->yx", first, own)
+        left = shot.signal - np.einsum("j,jyx->yx", _solve(own, weights, shot.signal), own)
         weighted = weights * rest
         normal += np.einsum("iyx,jyx->ij", weighted, common)
         score = np.einsum("iyx,yx->i", weighted, left)
@@ -108,14 +107,33 @@ def register(fits: Iterable[Fit], hwhm: float) -> Registration:
     )
 
 
-def _columns(light: FloatArray, extent: float) -> tuple[FloatArray, FloatArray]:
-    """Return the columns of a shot's own unknowns, and of the common ones."""
-    rows, columns = light.shape
-    y = ((np.arange(rows) - (rows - 1) / 2) / extent)[:, None]
-    x = ((np.arange(columns) - (columns - 1) / 2) / extent)[None, :]
-    down, across = slope(light, -2), slope(light, -1)
-    own = np.array([light, np.ones_like(light), down, across])
-    return own, np.array([y * down, x * down, y * across, x * across, laplacian(light)])
+def _columns(
+    shot: Shot, probability: FloatArray, extent: float
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return the columns of a shot's own unknowns, and of the common ones; None without light."""
+    rows, columns = shot.image.shape
+    middle = (np.array([rows, columns]) - 1) / 2
+    y = ((np.arange(rows) - middle[0]) / extent)[:, None]
+    x = ((np.arange(columns) - middle[1]) / extent)[None, :]
+    # sites that are brighter in the middle of the frame would look like ones drawn together
+    patches = shot.optics.patches
+    places = (patches.corner + 0.5 * (np.array(patches.values.shape[1:]) - 1) - middle) / extent
+    light = np.array(
+        [shot.optics.image(probability * shape) for shape in _smooth(places[:, 0], places[:, 1])]
+    )
+    mine = np.concatenate([light, _smooth(y, x)])
+    found = _solve(mine, shot.good, shot.signal)
+    bright = np.einsum("i,iyx->yx", found[: len(light)], light)
+    if not float((bright * light[0]).sum()) > 0:
+        return None
+    down, across = slope(bright, -2), slope(bright, -1)
+    common = np.array([y * down, x * down, y * across, x * across, laplacian(bright)])
+    return np.concatenate([mine, [down, across]]), common
+
+
+def _smooth(y: FloatArray, x: FloatArray) -> FloatArray:
+    """Return what varies slowly: the polynomials of second degree."""
+    return np.array(np.broadcast_arrays(1.0 + 0 * y, y, x, y * y, y * x, x * x))
 
 
 def _solve(columns: FloatArray, weights: FloatArray, values: FloatArray) -> FloatArray:
