@@ -57,6 +57,17 @@ def test_noise_alone_has_no_psf():
         assert find_psf(fluctuations(rng.poisson(50.0, (6, 90, 110)).astype(float))) is None
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (1, 50), (50, 1), (8, 8)])
+def test_too_few_pixels_have_no_psf(shape):
+    images = np.random.default_rng(0).poisson(50.0, (6, *shape)).astype(float)
+    assert find_psf(fluctuations(images)) is None
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_images_without_noise_have_no_psf(value):
+    assert find_psf(fluctuations(np.full((6, 60, 60), value))) is None
+
+
 def test_what_varies_slowly_is_no_site():
     rng = np.random.default_rng(1)
     y, x = np.mgrid[:120, :120] - 60.0

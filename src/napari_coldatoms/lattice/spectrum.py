@@ -29,6 +29,7 @@ _FEWEST_FOR_MEAN = 4  # images
 _SMOOTH = 12.0  # px
 _EDGE = 8  # px over which images fade out at the border
 _STEPS = 4
+_FEWEST_FREQUENCIES = 20
 _LEAST_GAIN = 12.0  # of the logarithm of the likelihood, over that of white noise
 _WIDEST = 0.05  # standard deviation of the PSF over the frame's shorter side
 _LEAST = 1e-3  # of the power of signal or noise relative to the other
@@ -126,6 +127,8 @@ def find_psf(images: FloatArray) -> tuple[GaussianPSF, Spectrum] | None:
     shape = (images.shape[1], images.shape[2])
     frequency = _frequency(shape)
     used = (frequency > 3 / min(shape)) & (frequency <= 0.5)
+    if used.sum() < _FEWEST_FREQUENCIES or not np.ptp(images) > 0:
+        return None
     ring = np.minimum((2 * _RINGS * frequency[used]).astype(int), _RINGS - 1)
     count = np.bincount(ring, minlength=_RINGS)
     filled = count > 0
