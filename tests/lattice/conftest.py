@@ -58,7 +58,7 @@ def _shots(
     return Shots(lattice, psf, images, np.array([truth.occupied for truth in truths]), places)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_shots() -> Callable[..., Shots]:
     """Return a function (lattice, hwhm, offsets or their largest, ...) that simulates shots.
 

@@ -6,6 +6,7 @@ import pytest
 from napari_coldatoms.lattice import AiryPSF, GaussianPSF, Lattice
 from napari_coldatoms.lattice.spectrum import (
     Spectrum,
+    doubled,
     filtered,
     find_psf,
     fit_power,
@@ -94,3 +95,10 @@ def test_a_filtered_image_is_sharper():
     widths = [np.count_nonzero(each > each.max() / 2) for each in (image[0], sharp)]
     assert widths[1] < 0.8 * widths[0]
     assert math.isclose(float((sharp**2).mean()), 1.0, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(20, 24), (15, 17)])
+def test_pixels_between_pixels(shape):
+    y, x = (2 * np.pi * np.arange(2 * n) / (2 * n) for n in shape)
+    finer = np.cos(3 * y[:, None] + 0.1) * np.sin(2 * x) + 0.5 * np.cos(5 * x)
+    np.testing.assert_allclose(doubled(finer[None, ::2, ::2])[0], finer, atol=1e-9)

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_coldatoms.lattice.bravais import Periods, find_periods
+from napari_coldatoms.lattice.bravais import find_periods
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.calibration_quality import judge_calibration
 from napari_coldatoms.lattice.coarse_phase import reduced
@@ -28,6 +28,7 @@ from napari_coldatoms.lattice.psf import PSF, GaussianPSF
 from napari_coldatoms.lattice.psf_fit import measure_psf
 from napari_coldatoms.lattice.registration import Registration, register
 from napari_coldatoms.lattice.spectrum import (
+    doubled,
     filtered,
     find_psf,
     fluctuations,
@@ -57,6 +58,9 @@ _CLOSEST = 0.7  # half widths of the PSF between sites
 _ON_LATTICE = 0.08  # spacings; nearer a peak belongs to a lattice
 _MOSTLY = 0.8  # of the peaks
 _FITTING_ROUNDS = 3
+_ONE_SORT = 0.9  # of the peaks on every other site
+_BRIGHTEST = 12.0  # squares over their mean
+_COARSE = 1.6  # px, half width of the PSF that lets sites be closer than two pixels
 _FEWEST_PEAKS = 2
 _STILL, _STILL_WIDTH = 0.03, 0.003  # px, and relative: changes that do not matter
 _LIT = 0.4  # of the light of a site in the middle of the frame
@@ -287,8 +291,8 @@ def _start(
         return _Model(given, width, endless=False)
     vectors = None
     if arrangement != "positions":
-        squares = filtered(rest, transfer_function(psf, shape), spectrum) ** 2
-        vectors = _plausible(find_periods(squares), psf)
+        sharp = filtered(rest, transfer_function(psf, shape), spectrum)
+        vectors = _plausible(_periods(sharp, psf), psf)
     if given is not None:
         return _Model(_adapted(given, vectors), width, endless=False)
     mean = usable.mean(axis=0)
@@ -312,12 +316,24 @@ def _nothing(arrangement: Arrangement) -> str:
     )
 
 
-def _plausible(periods: Periods | None, psf: PSF) -> FloatArray | None:
-    """Return the vectors, unless sites would be far closer than the PSF can tell apart."""
-    if periods is None:
+def _periods(sharp: FloatArray, psf: PSF) -> FloatArray | None:
+    """Return the vectors of the lattice that filtered images show; None where there is none."""
+    # squares have twice the frequencies of the images: pixels are too coarse for sites so close
+    close = psf.hwhm < _COARSE
+    squares = (doubled(sharp) if close else sharp) ** 2
+    # hits of the camera that are not known to be bad are brighter than all sites
+    found = find_periods(np.minimum(squares, _BRIGHTEST))
+    if found is None:
         return None
-    shortest = float(np.linalg.norm(periods.vectors, axis=1).min())
-    return periods.vectors if shortest > _CLOSEST * psf.hwhm else None
+    return 0.5 * found.vectors if close else found.vectors
+
+
+def _plausible(vectors: FloatArray | None, psf: PSF) -> FloatArray | None:
+    """Return the vectors, unless sites would be far closer than the PSF can tell apart."""
+    if vectors is None:
+        return None
+    shortest = float(np.linalg.norm(vectors, axis=1).min())
+    return vectors if shortest > _CLOSEST * psf.hwhm else None
 
 
 def _usable(images: Sequence[ArrayLike], shape: tuple[int, int]) -> FloatArray:
@@ -369,6 +385,10 @@ def _fits(places: FloatArray, vectors: FloatArray) -> bool:
         if abs(np.linalg.det(found[1:])) < 0.5 * abs(np.linalg.det(steps)):
             return False
         origin, steps = found[0], found[1:]
+    # of a lattice too fine, every other site is empty
+    odd = np.column_stack([labels, labels.sum(axis=1)]) % 2
+    if (np.abs(odd.mean(axis=0) - 0.5) > _ONE_SORT - 0.5).any():
+        return False
     return bool((apart < _ON_LATTICE * spacing).mean() > _MOSTLY)
 
 
