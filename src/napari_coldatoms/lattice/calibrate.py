@@ -128,11 +128,28 @@ def calibrate(
     when = checked_times(times, len(images))
     if source is None:
         source = str(getattr(stack, "attrs", {}).get("source", ""))
+    from threadpoolctl import threadpool_limits
+
+    camera = Camera(read_noise, excess_noise)
+    # on a busy machine several threads wait for each other a hundred times as long
+    with threadpool_limits(1, user_api="blas"):
+        found = _calibrated(images, when, guess, arrangement, psf_shape, camera, on_progress)
+    return replace(found, source=source)
+
+
+def _calibrated(
+    images: Sequence[ArrayLike],
+    when: FloatArray,
+    guess: Lattice | Calibration | None,
+    arrangement: Arrangement,
+    psf_shape: PSFShape,
+    camera: Camera,
+    on_progress: Progress | None,
+) -> Calibration:
     shape = _image_shape(images)
     most = int(np.clip(_MOST_PIXELS / (shape[0] * shape[1]), _FEWEST_SHOTS, _MOST_SHOTS))
     chosen = spread(len(images), most)
     model = _start([images[k] for k in chosen], shape, guess, arrangement)
-    camera = Camera(read_noise, excess_noise)
     look = _Look(shape, camera, _ROUNDS * len(chosen) + len(images), on_progress)
     places = None
     for turn in range(_ROUNDS):
@@ -164,7 +181,6 @@ def calibrate(
         quality=quality,
         image_shape=shape,
         parameters=parameters,
-        source=source,
     )
 
 
