@@ -25,9 +25,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import plain_lattice
 from benchmarks.timing import machine, medians
-from napari_coldatoms.lattice import GaussianPSF, Lattice, Reconstructor, simulate
+from napari_coldatoms.lattice import GaussianPSF, Lattice, Reconstructor, find_phase, simulate
+from napari_coldatoms.lattice.global_step import global_step
 from napari_coldatoms.lattice.linear import estimate_brightness
 from napari_coldatoms.lattice.optics import make_optics
+from napari_coldatoms.lattice.phase import Camera, PhaseFinder
 
 PSF = GaussianPSF(3.0)
 SPACING = 4.0
@@ -145,6 +147,33 @@ def whole(lattice: Lattice, shape: tuple[int, int]) -> None:
         print(f"  {method:16s} {both} ms    {rates} %")
 
 
+def phases() -> None:
+    """Time the phase of one image: of a series, and where the optics are made for it alone."""
+    print("\nPhase of an image over one global estimate of it (goal ≤ 10 ×)")
+    for side in (50, 100):
+        lattice, shape = arrangement(side)
+        finder = PhaseFinder(lattice, PSF, shape)
+        image = picture(lattice.shift((0.3, -0.2)), shape, 0).image
+        shot = finder.shot(image, Camera(READ_NOISE))
+        times = medians(
+            {
+                "global": lambda shot=shot: global_step(shot),
+                "fit": lambda finder=finder, shot=shot: finder.fit(shot),
+                "all": lambda lattice=lattice, image=image: find_phase(
+                    image, lattice, PSF, read_noise=READ_NOISE
+                ),
+            },
+            LEAST_SECONDS,
+        )
+        print(
+            f"  {side:4d}² sites  global {1e3 * times['global']:7.1f} ms | phase "
+            f"{1e3 * times['fit']:7.1f} ms, {times['fit'] / times['global']:5.2f} × | with the "
+            f"optics of the lattice made {1e3 * times['all']:7.1f} ms, "
+            f"{times['all'] / times['global']:5.2f} ×",
+            flush=True,
+        )
+
+
 def scaling() -> None:
     """Time lattices of all sizes, each in a process of its own, for its peak memory."""
     print("\nSize, ours, known background: time per site, growth from the smallest (goal < 1.5 ×)")
@@ -221,6 +250,7 @@ def main() -> None:
         final_step("Final local step, 100 × 100 sites", lattice, shape, 3.0)
         final_step("The same, turned by 3°", *arrangement(100, math.radians(3)), None)
         whole(lattice, shape)
+        phases()
         scaling()
 
 
