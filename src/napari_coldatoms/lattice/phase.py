@@ -314,15 +314,18 @@ class PhaseFinder:
             clear.append(0.0 if step is None else self._clarity(there, step))
         most = int(np.argmax(clear))
         if clear[most] <= found.clarity:
-            most_told = max(_MOST_RATIO, found.contrast / _BY_CHANCE)
-            return found, min(found.clarity / max(clear[most], 1e-9), most_told)
+            return found, _believed(found.clarity / max(clear[most], 1e-9), found)
         place = others[most]
         if self.setup.lattice.is_regular:
             place = as_pair(nearest_equivalent(np.array(place), self._coarse.vectors, near))
         better = self._refined(shot, place)
         if better is None:
             return found, 0.0
-        return better, better.clarity / found.clarity
+        return better, _believed(better.clarity / max(found.clarity, 1e-9), better)
+
+
+def _believed(ratio: float, found: Fit) -> float:
+    return min(ratio, max(_MOST_RATIO, found.contrast / _BY_CHANCE))
 
 
 def _contrast(shot: Shot, step: GlobalStep) -> float:

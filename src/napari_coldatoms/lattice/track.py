@@ -20,7 +20,7 @@ from napari_coldatoms.lattice.shot import Shot
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_FEW_SITES = 100  # fewer in an image do not make a histogram of two modes
+_FEW_SITES = 40  # fewer in an image do not make a histogram of two modes
 _POOLED_SHOTS = 60
 _NEIGHBOURS = 4  # shots on either side that a shot is compared with
 _OUTLYING = 6.0  # standard deviations
