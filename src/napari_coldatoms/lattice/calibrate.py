@@ -1,14 +1,13 @@
 """Lattice, point spread function and drift, found in a stack of images.
 
-Without a guess: the power spectrum of the images tells the width of the PSF (`spectrum`), the
-squares of filtered images the lattice vectors (`bravais`); single peaks of the mean image are sites
-at arbitrary positions (`tweezers`). Then all is refined with the occupation of the sites: each
-shot's place (`phase`, `track`), the vectors and the PSF's width together (`registration`), and
-which rows of sites hold atoms (`extent`).
+The first model needs no guess (`first_model`). Then all is refined with the occupation of the
+sites: each shot's place (`phase`, `track`), the vectors and the PSF's width together
+(`registration`), and which rows of sites hold atoms (`extent`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
@@ -16,24 +15,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_coldatoms.lattice.bravais import find_periods
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.calibration_quality import judge_calibration
-from napari_coldatoms.lattice.coarse_phase import reduced
-from napari_coldatoms.lattice.defects import fill_bad_pixels, find_bad_pixels
-from napari_coldatoms.lattice.extent import covering, filled
+from napari_coldatoms.lattice.extent import filled
+from napari_coldatoms.lattice.first_model import Arrangement, Model, first_model, nothing_seen
 from napari_coldatoms.lattice.geometry import Lattice
-from napari_coldatoms.lattice.phase import REACH, Camera, Fit, Phase, PhaseFinder
-from napari_coldatoms.lattice.psf import PSF, GaussianPSF
+from napari_coldatoms.lattice.phase import Camera, Fit, Phase, PhaseFinder
+from napari_coldatoms.lattice.psf import PSF
 from napari_coldatoms.lattice.psf_fit import measure_psf
 from napari_coldatoms.lattice.registration import Registration, register
-from napari_coldatoms.lattice.spectrum import (
-    doubled,
-    filtered,
-    find_psf,
-    fluctuations,
-    transfer_function,
-)
 from napari_coldatoms.lattice.track import (
     PhaseTrack,
     Preparer,
@@ -43,10 +33,9 @@ from napari_coldatoms.lattice.track import (
     make_track,
     spread,
 )
-from napari_coldatoms.lattice.tweezers import are_single, find_positions, refine_positions
+from napari_coldatoms.lattice.tweezers import refine_positions
 
 FloatArray = NDArray[np.float64]
-Arrangement = Literal["auto", "regular", "positions"]
 PSFShape = Literal["auto", "as given", "measured"]
 Progress = Callable[[int, int], None]
 
@@ -54,18 +43,8 @@ _MOST_SHOTS = 40  # that lattice and PSF are found from
 _MOST_PIXELS = 2e7  # in those
 _FEWEST_SHOTS = 12  # even of large images
 _ROUNDS = 3
-_CLOSEST = 0.7  # half widths of the PSF between sites
-_ON_LATTICE = 0.08  # spacings; nearer a peak belongs to a lattice
-_MOSTLY = 0.8  # of the peaks
-_FITTING_ROUNDS = 3
-_ONE_SORT = 0.9  # of the peaks on every other site
-_BRIGHTEST = 12.0  # squares over their mean
-_COARSE = 1.6  # px, half width of the PSF that lets sites be closer than two pixels
-_FEWEST_PEAKS = 2
 _STILL, _STILL_WIDTH = 0.03, 0.003  # px, and relative: changes that do not matter
 _LIT = 0.4  # of the light of a site in the middle of the frame
-_FIRST_HWHM = 1.0  # px, sharper than which nothing is light through the PSF
-_SIMILAR = 0.1  # difference of lattice vectors over their lengths
 
 
 def calibrate(
@@ -149,14 +128,14 @@ def _calibrated(
     shape = _image_shape(images)
     most = int(np.clip(_MOST_PIXELS / (shape[0] * shape[1]), _FEWEST_SHOTS, _MOST_SHOTS))
     chosen = spread(len(images), most)
-    model = _start([images[k] for k in chosen], shape, guess, arrangement)
+    model = first_model([images[k] for k in chosen], shape, guess, arrangement)
     look = _Look(shape, camera, _ROUNDS * len(chosen) + len(images), on_progress)
     places = None
     for turn in range(_ROUNDS):
         some = [images[k] for k in chosen]
         model, places = look.improved(model, some, when[chosen], places)
         if turn == 0 and model.endless and model.registration is None:
-            raise ValueError(_nothing("auto"))
+            raise ValueError(nothing_seen("auto"))
         if model.settled:
             look.skip((_ROUNDS - 1 - turn) * len(chosen))
             break
@@ -182,17 +161,6 @@ def _calibrated(
         image_shape=shape,
         parameters=parameters,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Model:
-    """What is known so far."""
-
-    lattice: Lattice
-    psf: PSF
-    endless: bool  # which sites there are is not known yet
-    registration: Registration | None = None
-    settled: bool = False
 
 
 @dataclass
@@ -224,7 +192,7 @@ class _Look:
 
     def at(
         self,
-        model: _Model,
+        model: Model,
         images: Sequence[ArrayLike],
         near: FloatArray | None,
         keep: Iterable[int] | None = None,
@@ -247,11 +215,11 @@ class _Look:
 
     def improved(
         self,
-        model: _Model,
+        model: Model,
         images: Sequence[ArrayLike],
         times: FloatArray,
         places: PhaseTrack | None,
-    ) -> tuple[_Model, PhaseTrack | None]:
+    ) -> tuple[Model, PhaseTrack | None]:
         """Return a model that suits the images better, and the places of the shots in it.
 
         The same if they show nothing.
@@ -282,130 +250,12 @@ class _Look:
 
 
 def _image_shape(images: Sequence[ArrayLike]) -> tuple[int, int]:
-    shape = np.shape(images[0])
+    """Return the rows and columns that most images have."""
+    shapes = Counter(np.shape(images[k]) for k in spread(len(images), _FEWEST_SHOTS))
+    shape = shapes.most_common(1)[0][0]
     if len(shape) != 2:
         raise ValueError(f"expected images of shape (y, x), found shape {shape}")
-    return int(shape[0]), int(shape[1])
-
-
-def _start(
-    images: Sequence[ArrayLike],
-    shape: tuple[int, int],
-    guess: Lattice | Calibration | None,
-    arrangement: Arrangement,
-) -> _Model:
-    """Return a first model, good enough for the sites to be judged."""
-    usable = _usable(images, shape)
-    rest = fluctuations(usable)
-    found = find_psf(rest)
-    given = guess.lattice if isinstance(guess, Calibration) else guess
-    if found is None:
-        raise ValueError(_nothing(arrangement))
-    psf, spectrum = found
-    width: PSF = guess.psf if isinstance(guess, Calibration) else psf
-    if given is not None and not given.is_regular:
-        return _Model(given, width, endless=False)
-    vectors = None
-    if arrangement != "positions":
-        sharp = filtered(rest, transfer_function(psf, shape), spectrum)
-        vectors = _plausible(_periods(sharp, psf), psf)
-    if given is not None:
-        return _Model(_adapted(given, vectors), width, endless=False)
-    mean = usable.mean(axis=0)
-    places = find_positions(mean, psf, spectrum.noise / len(usable))
-    single = are_single(mean, places, psf)
-    if vectors is not None and single and arrangement == "auto" and not _fits(places, vectors):
-        vectors = None
-    if vectors is not None:
-        middle = (np.array(shape) - 1) / 2
-        return _Model(covering(vectors, middle, shape, REACH * psf.hwhm), psf, endless=True)
-    if arrangement != "regular" and single and len(places) >= _FEWEST_PEAKS:
-        return _Model(Lattice.from_positions(places), psf, endless=True)
-    raise ValueError(_nothing(arrangement))
-
-
-def _nothing(arrangement: Arrangement) -> str:
-    wanted = {"auto": "a lattice or single sites", "regular": "a lattice", "positions": "sites"}
-    return (
-        f"expected images that show {wanted[arrangement]}, found no pattern that stands out of "
-        "the noise; more shots or atoms may help"
-    )
-
-
-def _periods(sharp: FloatArray, psf: PSF) -> FloatArray | None:
-    """Return the vectors of the lattice that filtered images show; None where there is none."""
-    # squares have twice the frequencies of the images: pixels are too coarse for sites so close
-    close = psf.hwhm < _COARSE
-    squares = (doubled(sharp) if close else sharp) ** 2
-    # hits of the camera that are not known to be bad are brighter than all sites
-    found = find_periods(np.minimum(squares, _BRIGHTEST))
-    if found is None:
-        return None
-    return 0.5 * found.vectors if close else found.vectors
-
-
-def _plausible(vectors: FloatArray | None, psf: PSF) -> FloatArray | None:
-    """Return the vectors, unless sites would be far closer than the PSF can tell apart."""
-    if vectors is None:
-        return None
-    shortest = float(np.linalg.norm(vectors, axis=1).min())
-    return vectors if shortest > _CLOSEST * psf.hwhm else None
-
-
-def _usable(images: Sequence[ArrayLike], shape: tuple[int, int]) -> FloatArray:
-    """Return the images that can be used, bad pixels filled, (k, y, x)."""
-    narrow = GaussianPSF(_FIRST_HWHM)
-    found = []
-    for image in images:
-        if np.shape(image) != shape or np.iscomplexobj(image):
-            continue
-        pixels = np.ma.filled(np.ma.asarray(image, dtype=np.float64), np.nan)
-        bad = find_bad_pixels(pixels, narrow, read_noise=0.0, excess_noise=1.0)
-        if not bad.all():
-            found.append(fill_bad_pixels(pixels, bad))
-    if not found:
-        raise ValueError(f"expected images of shape {shape} with finite pixels, found none")
-    return np.array(found)
-
-
-def _adapted(guess: Lattice, vectors: FloatArray | None) -> Lattice:
-    """Return a guessed lattice with vectors as found, if those are about the same lattice."""
-    assert guess.vectors is not None
-    assert guess.origin is not None
-    assert guess.shape is not None
-    if vectors is None:
-        return guess
-    steps = np.rint(guess.vectors @ np.linalg.inv(vectors))
-    better = steps @ vectors
-    lengths = np.linalg.norm(guess.vectors, axis=1)
-    if (np.linalg.norm(better - guess.vectors, axis=1) > _SIMILAR * lengths).any():
-        return guess
-    if round(abs(float(np.linalg.det(steps)))) != 1:
-        return guess
-    half = 0.5 * (np.array(guess.shape) - 1)
-    origin = np.array(guess.origin) + half @ guess.vectors - half @ better
-    return Lattice(better, origin, guess.shape, mask=guess.mask)
-
-
-def _fits(places: FloatArray, vectors: FloatArray) -> bool:
-    """Return whether single sites are those of a lattice with about these vectors."""
-    steps = reduced(vectors)
-    spacing = float(np.linalg.norm(steps, axis=1).min())
-    parts = places @ np.linalg.inv(steps)
-    origin = np.angle(np.exp(2j * np.pi * parts).mean(axis=0)) / (2 * np.pi) @ steps
-    for _ in range(_FITTING_ROUNDS):
-        labels = np.rint((places - origin) @ np.linalg.inv(steps))
-        design = np.column_stack([np.ones(len(places)), labels])
-        found = np.linalg.lstsq(design, places, rcond=None)[0]
-        apart = np.linalg.norm(places - design @ found, axis=1)
-        if abs(np.linalg.det(found[1:])) < 0.5 * abs(np.linalg.det(steps)):
-            return False
-        origin, steps = found[0], found[1:]
-    # of a lattice too fine, every other site is empty
-    odd = np.column_stack([labels, labels.sum(axis=1)]) % 2
-    if (np.abs(odd.mean(axis=0) - 0.5) > _ONE_SORT - 0.5).any():
-        return False
-    return bool((apart < _ON_LATTICE * spacing).mean() > _MOSTLY)
+    return shape[0], shape[1]
 
 
 def _measured(seen: _Seen, psf: PSF, wanted: PSFShape) -> PSF:
