@@ -10,6 +10,7 @@ import pytest
 GUIDE = Path(__file__).parents[1] / "docs" / "guide"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["lattice"])
 def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files

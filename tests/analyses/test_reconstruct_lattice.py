@@ -426,6 +426,7 @@ def test_the_outline_is_around_all_sites(lattice):
         np.testing.assert_allclose(ends, [(12, 13), (12, 77), (72, 13), (72, 77)])
 
 
+@pytest.mark.slow
 def test_threads_and_processes_find_the_same(drifting, calibrated, done):
     analysis = ReconstructLattice(calibration=calibrated)
     frames = [(0,), (EMPTY,)]

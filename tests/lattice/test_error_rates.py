@@ -144,7 +144,7 @@ def test_sixty_hot_pixels(method, clean):
     assert within(found, clean[method], 1.5)
 
 
-@pytest.mark.parametrize("factor", [0.9, 1.1])
+@pytest.mark.parametrize("factor", [0.9, pytest.param(1.1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", ["local", "alternating"])
 def test_psf_ten_per_cent_off(method, factor, clean):
     lattice, psf, shape, _ = site(14.8, 100)
@@ -153,7 +153,7 @@ def test_psf_ten_per_cent_off(method, factor, clean):
     assert within(errors(method, shots(images=FEWER), wrong)[0], clean[method], 1.5)
 
 
-@pytest.mark.parametrize("offset", [(0.4, -0.3), (0.0, 0.7)])
+@pytest.mark.parametrize("offset", [(0.4, -0.3), pytest.param((0.0, 0.7), marks=pytest.mark.slow)])
 def test_lattice_displaced(offset, clean):
     lattice, psf, shape, _ = site(14.8, 100)
     displaced = Reconstructor(lattice.shift(offset), psf, image_shape=shape)

@@ -29,6 +29,7 @@ def test_brightness_and_thresholds_of_tweezers(make_shots):
     assert (above != shots.occupied).mean() < 0.002
 
 
+@pytest.mark.slow
 def test_uneven_light_on_a_lattice(make_shots):
     lattice = Lattice.square(4.0, (28, 28))
     away = ((lattice.positions - lattice.positions.mean(axis=0)) ** 2).sum(axis=1)

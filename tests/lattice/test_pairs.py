@@ -132,7 +132,8 @@ def test_certain_probabilities_give_the_counts():
     assert differ.sum() <= 0.1 * 2 * counted.hops
 
 
-@pytest.mark.parametrize("spread", [0.2, pytest.param(0.25, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", [0.2, 0.25])
 def test_coverage_on_simulated_probabilities(spread):
     # errors of 0.6 and 2.3 % of the sites; counts would give survivals of 93.8 and 90.9 %
     rng = np.random.default_rng(4)

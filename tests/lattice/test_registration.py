@@ -44,6 +44,7 @@ def test_strain_and_width_are_found(make_shots, name, width):
     assert found.width_error < 0.006
 
 
+@pytest.mark.slow
 def test_errors_are_honest(make_shots):
     """Of 20 × 20 sites in five shots: 20 seeds give 80 strains and 20 widths."""
     model = Lattice.square(4.0, (20, 20))

@@ -61,7 +61,7 @@ def assert_alike(found, expected, part):
         (300, 0.5, 4, 0.7),
     ],
 )
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_same_maximum_as_scikit_learn(n, weight, distance, sd, seed):
     values, _ = draw(seed, n, weight, distance, sd)
     expected = reference(values)
