@@ -25,6 +25,9 @@ $(VENV)/.installed: pyproject.toml tools/system_packages.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	# kernels are compiled now, not when someone waits for them
+	$(BIN)/python -m napari_coldatoms.clouds.compiled
+	$(BIN)/python -m napari_coldatoms.lattice.compiled
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.installed
