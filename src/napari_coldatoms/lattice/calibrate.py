@@ -96,19 +96,19 @@ def calibrate(
         If the images are no stack, none can be read, or no sites are seen in them and there is no
         guess.
     """
-    if arrangement not in ("auto", "regular", "positions"):
+    from threadpoolctl import threadpool_limits
+
+    if arrangement not in get_args(Arrangement):
         raise ValueError(
-            f"expected arrangement 'auto', 'regular' or 'positions', found {arrangement!r}"
+            f"expected arrangement one of {get_args(Arrangement)}, found {arrangement!r}"
         )
-    given: Any = stack
     if psf_shape not in get_args(PSFShape):
         raise ValueError(f"expected psf_shape one of {get_args(PSFShape)}, found {psf_shape!r}")
+    given: Any = stack
     images = counted_images([given] if getattr(given, "ndim", 3) == 2 else given)
     when = checked_times(times, len(images))
     if source is None:
         source = str(getattr(stack, "attrs", {}).get("source", ""))
-    from threadpoolctl import threadpool_limits
-
     camera = Camera(read_noise, excess_noise)
     # on a busy machine several threads wait for each other a hundred times as long
     with threadpool_limits(1, user_api="blas"):

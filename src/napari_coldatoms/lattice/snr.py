@@ -298,6 +298,8 @@ def error_rate_at(
     curve = {_decibel(nothing): 0.5, **SIMULATED_ERROR_RATES[method]}
     ratios, quantiles = np.array(list(curve)), -ndtri(np.array(list(curve.values())))
     half_distance = _line(_decibel(information + nothing), ratios, quantiles)
+    if half_distance <= 0:  # the image tells nothing
+        return guess
     noise = 1 / (2 * half_distance)
     return min(guess, _best_split(p, noise, noise) + darkest)
 
