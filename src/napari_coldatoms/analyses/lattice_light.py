@@ -15,6 +15,7 @@ from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.reconstruction import Reconstruction
+from napari_coldatoms.lattice.track import spread
 
 FloatArray = NDArray[np.float64]
 Brightness = Literal["auto", "each shot", "all shots", "calibrated"]
@@ -113,10 +114,8 @@ def _learnt(
 ) -> Light:
     """Return what many shots tell: the common occupation and brightness, that of each site."""
     trusted = [k for k, place in enumerate(places) if place.trusted] or list(range(len(places)))
-    chosen = np.linspace(0, len(trusted) - 1, min(len(trusted), _MOST_SHOTS)).round().astype(int)
-    aligned = Aligned(
-        images, [place.offset for place in places], [trusted[k] for k in np.unique(chosen)]
-    )
+    chosen = [trusted[k] for k in spread(len(trusted), _MOST_SHOTS)]
+    aligned = Aligned(images, [place.offset for place in places], chosen)
     results = calibration.reconstructor().reconstruct_stack(
         aligned,
         joint_mixture=together,

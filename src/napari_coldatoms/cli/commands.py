@@ -47,6 +47,9 @@ Layers = Annotated[
     Path | None,
     Parameter(help="folder for each picture's masks (TIFF) and outlines (CSV that napari opens)"),
 ]
+SavedRecipe = Annotated[
+    Path | None, Parameter(help="save what was done, for the command `run` (YAML)")
+]
 Workers = Annotated[int, Parameter(help="how many processes work at once")]
 Quiet = Annotated[bool, Parameter(alias="-q", negative=(), help="no progress bar, no summary")]
 
@@ -55,9 +58,7 @@ def detect(
     *files: Files,
     output: Output = None,
     layers: Layers = None,
-    recipe: Annotated[
-        Path | None, Parameter(help="save what was done, for the command `run` (YAML)")
-    ] = None,
+    recipe: SavedRecipe = None,
     workers: Workers = 1,
     quiet: Quiet = False,
     detection: Annotated[_DetectFlags, Parameter(name="*")] = _DetectFlags(),  # noqa: B008

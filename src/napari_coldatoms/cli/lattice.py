@@ -29,6 +29,7 @@ from napari_coldatoms.cli.commands import (
     Layers,
     Output,
     Quiet,
+    SavedRecipe,
     Workers,
     check_folder,
     process_files,
@@ -133,9 +134,7 @@ def reconstruct(
         Parameter(help="where survival and hopping at each site go, of two images in each shot"),
     ] = None,
     layers: Layers = None,
-    recipe: Annotated[
-        Path | None, Parameter(help="save what was done, for the command `run` (YAML)")
-    ] = None,
+    recipe: SavedRecipe = None,
     workers: Workers = 1,
     quiet: Quiet = False,
     lattice: Annotated[_LatticeFlags, Parameter(name="*")] = _LatticeFlags(),  # noqa: B008

@@ -17,6 +17,7 @@ from scipy import fft
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 from napari_coldatoms.lattice.coarse_phase import reduced
+from napari_coldatoms.lattice.spectrum import frequencies, mean_power
 
 FloatArray = NDArray[np.float64]
 
@@ -64,9 +65,7 @@ def find_periods(squares: FloatArray) -> Periods | None:
     shape = (squares.shape[1], squares.shape[2])
     # the cloud's own shape has a wide spectrum, too
     rest = squares - gaussian_filter(squares.mean(axis=0), _SMOOTH)
-    power = np.zeros((shape[0], shape[1] // 2 + 1))
-    for image in rest:
-        power += np.abs(fft.rfft2(image)) ** 2
+    power = mean_power(rest)
     level = _noise_level(power, shape)
     over = power / level
     shots = len(squares)
@@ -105,7 +104,7 @@ def _preference(vector: FloatArray, along: FloatArray) -> tuple[bool, bool, floa
 
 def _noise_level(power: FloatArray, shape: tuple[int, int]) -> FloatArray:
     """Return the median power at about the same frequency; infinite where there is hardly any."""
-    frequency = _frequency(shape)
+    frequency = frequencies(shape)
     ring = np.minimum((frequency / math.sqrt(0.5) * _RINGS).astype(int), _RINGS - 1)
     order = np.argsort(ring, axis=None, kind="stable")
     ends = np.searchsorted(ring.ravel()[order], np.arange(_RINGS + 1))
@@ -121,7 +120,7 @@ def _noise_level(power: FloatArray, shape: tuple[int, int]) -> FloatArray:
 
 def _peaks(over: FloatArray, shape: tuple[int, int], least: float) -> tuple[FloatArray, FloatArray]:
     """Return frequencies (k, 2) and heights (k,) of the highest peaks of one half plane."""
-    usable = np.where(_frequency(shape) > _SLOWEST / min(shape), over, 0.0)
+    usable = np.where(frequencies(shape) > _SLOWEST / min(shape), over, 0.0)
     tops = (usable == maximum_filter(usable, 5, mode=("wrap", "nearest"))) & (usable > least)
     rows, columns = np.nonzero(tops)
     # of the column without frequency along x, one half says it all
@@ -184,7 +183,3 @@ def _level_at(
     column = min(round(abs(x)), level.shape[1] - 1)
     found = float(level[round(y) % shape[0], column])
     return found if math.isfinite(found) else 1.0
-
-
-def _frequency(shape: tuple[int, int]) -> FloatArray:
-    return np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :])

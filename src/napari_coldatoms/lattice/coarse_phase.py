@@ -33,8 +33,7 @@ class Coarse:
 
 def coarse_finder(setup: Setup) -> Periodic | Comb:
     """Return what finds the phase of the sites of a setup."""
-    window = _window(setup)
-    return Periodic(setup, window) if setup.lattice.is_regular else Comb(setup)
+    return Periodic(setup) if setup.lattice.is_regular else Comb(setup)
 
 
 class Periodic:
@@ -46,9 +45,10 @@ class Periodic:
         Lattice vectors, the shortest ones.
     """
 
-    def __init__(self, setup: Setup, window: FloatArray) -> None:
+    def __init__(self, setup: Setup) -> None:
         assert setup.lattice.vectors is not None
         self.vectors = reduced(setup.lattice.vectors)
+        window = _window(setup)
         self._window = window
         origin = setup.lattice.origin
         assert origin is not None

@@ -115,16 +115,34 @@ def fit_shift(
     shift, error : (2,) arrays
         NaN where there is no light.
     """
-    columns = [light, np.ones_like(light), slope(light, -2), slope(light, -1)]
-    found, inverse, _ = _least_squares(columns, signal, good)
+    columns, found, inverse, residual = _shifted(signal, good, light)
     if not found[0] > 0:
         return np.full(2, np.nan), np.full(2, np.nan)
-    fitted = sum(value * column for value, column in zip(found, columns, strict=True))
-    residual = good * (signal - fitted)
     scores = np.array([_blocks(residual * column, reach) for column in columns])
     covariance = inverse @ (scores @ scores.T) @ inverse
     errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))[2:] / found[0]
     return -found[2:] / found[0], errors
+
+
+def fit_shifted_light(
+    signal: FloatArray, good: FloatArray, light: FloatArray
+) -> tuple[float, FloatArray]:
+    """Return the brightness of an occupied site and what a fit of light and shift leaves over.
+
+    Parameters as for `fit_shift`; the residual is 0 at bad pixels.
+    """
+    _, found, _, residual = _shifted(signal, good, light)
+    return float(found[0]), residual
+
+
+def _shifted(
+    signal: FloatArray, good: FloatArray, light: FloatArray
+) -> tuple[list[FloatArray], FloatArray, FloatArray, FloatArray]:
+    """Return columns, solution, inverse normal matrix and residual for sites a little displaced."""
+    columns = [light, np.ones_like(light), slope(light, -2), slope(light, -1)]
+    found, inverse, _ = _least_squares(columns, signal, good)
+    fitted = sum(value * column for value, column in zip(found, columns, strict=True))
+    return columns, found, inverse, good * (signal - fitted)
 
 
 def _blocks(image: FloatArray, size: float) -> FloatArray:

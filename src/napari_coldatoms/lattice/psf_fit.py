@@ -20,6 +20,7 @@ from napari_coldatoms.lattice.misfit import fit_light
 from napari_coldatoms.lattice.phase import Fit
 from napari_coldatoms.lattice.psf import PSF, SampledPSF
 from napari_coldatoms.lattice.psf_variations import PSFVariations, Window
+from napari_coldatoms.lattice.track import spread
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -141,11 +142,11 @@ def _result(
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     around = model.basis.at(psf.hwhm * np.sin(angle), psf.hwhm * np.cos(angle)).mean(axis=0)
     excess = around - 0.5 * model.basis.at(np.zeros(1), np.zeros(1))[0]
-    spread = math.sqrt(max(float(excess @ covariance @ excess), 0.0))
+    scatter = math.sqrt(max(float(excess @ covariance @ excess), 0.0))
     return MeasuredPSF(
         psf,
         scale * np.sqrt(np.maximum(variance, 0.0)),
-        spread * psf.hwhm / math.log(2) * model.peak / float(array[middle, middle]),
+        scatter * psf.hwhm / math.log(2) * model.peak / float(array[middle, middle]),
         improvement,
         moved,
         improvement > _SIGNIFICANT and moved > _MATTERS,
@@ -173,7 +174,7 @@ def _windows(fits: Sequence[Fit], half: int) -> list[tuple[int, Fit, Window]]:
     ]
     count = len(fits) * len(tiles)
     most = max(round(_MOST_PIXELS * len(tiles) / (shape[0] * shape[1])), 2)
-    chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+    chosen = spread(count, most)
     # all shots come before the second tile
     return [
         (turn, fits[k % len(fits)], tiles[k // len(fits)]) for turn, k in enumerate(chosen.tolist())

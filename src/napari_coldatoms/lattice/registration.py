@@ -74,9 +74,9 @@ def register(fits: Iterable[Fit], hwhm: float) -> Registration:
             continue
         own, common = columns
         # what the shot's own columns explain of the common ones does not count
-        mixed = np.array([_solve(own, weights, column) for column in common])
-        rest = common - np.einsum("ij,jyx->iyx", mixed, own)
-        left = shot.signal - np.einsum("j,jyx->yx", _solve(own, weights, shot.signal), own)
+        values = np.concatenate([common, shot.signal[None]])
+        without = values - np.einsum("ij,jyx->iyx", _solve(own, weights, values), own)
+        rest, left = without[:-1], without[-1]
         weighted = weights * rest
         normal += np.einsum("iyx,jyx->ij", weighted, common)
         score = np.einsum("iyx,yx->i", weighted, left)
@@ -122,7 +122,7 @@ def _columns(
         [shot.optics.image(probability * shape) for shape in _smooth(places[:, 0], places[:, 1])]
     )
     mine = np.concatenate([light, _smooth(y, x)])
-    found = _solve(mine, shot.good, shot.signal)
+    (found,) = _solve(mine, shot.good, shot.signal[None])
     bright = np.einsum("i,iyx->yx", found[: len(light)], light)
     if not float((bright * light[0]).sum()) > 0:
         return None
@@ -137,9 +137,10 @@ def _smooth(y: FloatArray, x: FloatArray) -> FloatArray:
 
 
 def _solve(columns: FloatArray, weights: FloatArray, values: FloatArray) -> FloatArray:
+    """Return how much of each column is in each of the values (k, y, x), (k, columns)."""
     weighted = weights * columns
     normal = np.einsum("iyx,jyx->ij", weighted, columns)
-    right = np.einsum("iyx,yx->i", weighted, values)
+    right = np.einsum("kyx,iyx->ki", values, weighted)
     scale = np.sqrt(np.maximum(np.diagonal(normal), 1e-300))
-    found: FloatArray = np.linalg.pinv(normal / np.outer(scale, scale)) @ (right / scale) / scale
-    return found
+    inverse = np.linalg.pinv(normal / np.outer(scale, scale))
+    return np.asarray((right / scale) @ inverse.T / scale)

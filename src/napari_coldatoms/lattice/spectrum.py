@@ -32,6 +32,7 @@ _STEPS = 4
 _FEWEST_FREQUENCIES = 20
 _LEAST_GAIN = 12.0  # of the logarithm of the likelihood, over that of white noise
 _WIDEST = 0.05  # standard deviation of the PSF over the frame's shorter side
+_SEARCH = {"maxiter": 2000, "xatol": 1e-4, "fatol": 1e-3}
 _LEAST = 1e-3  # of the power of signal or noise relative to the other
 
 
@@ -87,9 +88,9 @@ def fit_power(images: FloatArray, transfer: FloatArray) -> Spectrum:
     transfer : (y, x // 2 + 1) array
         See `transfer_function`.
     """
-    power = _power(images)
+    power = mean_power(images)
     shape = (images.shape[1], images.shape[2])
-    counts = _frequency(shape) > 3 / min(shape)
+    counts = frequencies(shape) > 3 / min(shape)
     squared, power = transfer[counts] ** 2, power[counts]
     model = np.full(power.shape, float(power.mean()))
     signal, noise = 0.0, float(model[0])
@@ -125,7 +126,7 @@ def find_psf(images: FloatArray) -> tuple[GaussianPSF, Spectrum] | None:
     from scipy.optimize import minimize
 
     shape = (images.shape[1], images.shape[2])
-    frequency = _frequency(shape)
+    frequency = frequencies(shape)
     used = (frequency > 3 / min(shape)) & (frequency <= 0.5)
     if used.sum() < _FEWEST_FREQUENCIES or not np.ptp(images) > 0:
         return None
@@ -133,7 +134,7 @@ def find_psf(images: FloatArray) -> tuple[GaussianPSF, Spectrum] | None:
     count = np.bincount(ring, minlength=_RINGS)
     filled = count > 0
     number = count[filled]
-    power = np.bincount(ring, _power(images)[used], minlength=_RINGS)[filled] / number
+    power = np.bincount(ring, mean_power(images)[used], minlength=_RINGS)[filled] / number
     middle = np.bincount(ring, frequency[used], minlength=_RINGS)[filled] / number
     noise = float(np.median(power[-max(len(power) // 6, 1) :]))
     noise = max(noise, 1e-12)
@@ -161,9 +162,6 @@ def find_psf(images: FloatArray) -> tuple[GaussianPSF, Spectrum] | None:
     return GaussianPSF(sigma * math.sqrt(2 * math.log(2))), Spectrum(signal, noise)
 
 
-_SEARCH = {"maxiter": 2000, "xatol": 1e-4, "fatol": 1e-3}
-
-
 def filtered(images: FloatArray, transfer: FloatArray, spectrum: Spectrum) -> FloatArray:
     """Return images filtered with ``H / P``, in units of the standard deviation of each."""
     kernel = transfer / (spectrum.signal * transfer**2 + spectrum.noise)
@@ -183,14 +181,16 @@ def doubled(images: FloatArray) -> FloatArray:
     return np.asarray(resample(finer, 2 * images.shape[-1], axis=-1))
 
 
-def _power(images: FloatArray) -> FloatArray:
+def mean_power(images: FloatArray) -> FloatArray:
+    """Return the power of images (shots, y, x) per pixel, their mean, as `rfft2` orders it."""
     power = np.zeros((images.shape[1], images.shape[2] // 2 + 1))
     for image in images:
         power += np.abs(fft.rfft2(image)) ** 2
     return power / images.size
 
 
-def _frequency(shape: tuple[int, int]) -> FloatArray:
+def frequencies(shape: tuple[int, int]) -> FloatArray:
+    """Return the absolute spatial frequencies, in px⁻¹, as `rfft2` orders them."""
     return np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :])
 
 

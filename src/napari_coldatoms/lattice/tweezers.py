@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter, grey_opening, map_coordinates, maximum_filter
 
-from napari_coldatoms.lattice.misfit import slope
+from napari_coldatoms.lattice.misfit import fit_shifted_light, slope
 from napari_coldatoms.lattice.phase import Fit
 from napari_coldatoms.lattice.psf import PSF
 from napari_coldatoms.lattice.spectrum import transfer_function
@@ -127,14 +127,9 @@ def refine_positions(fits: Iterable[Fit], positions: FloatArray, psf: PSF) -> Fl
     for fit in fits:
         shot = fit.shot
         light = shot.optics.image(fit.probability)
-        columns = [light, np.ones_like(light), slope(light, -2), slope(light, -1)]
-        design = np.array([shot.good * column for column in columns]).reshape(4, -1)
-        found = np.linalg.lstsq(design.T, (shot.good * shot.signal).ravel(), rcond=None)[0]
-        brightness = float(found[0])
+        brightness, rest = fit_shifted_light(shot.signal, shot.good, light)
         if not brightness > 0:
             continue
-        fitted = np.einsum("i,iyx->yx", found, np.array(columns))
-        rest = shot.good * (shot.signal - fitted)
         seen = np.where(shot.valid, fit.probability, 0.0)
         for axis in (0, 1):
             moved[:, axis] += brightness * seen * shot.optics.collect(slope(rest, axis - 2))
