@@ -73,6 +73,26 @@ def test_shift_moves_every_site():
     assert moved.labels.tolist() == lattice.labels.tolist()
 
 
+def test_transform_maps_every_site():
+    matrix, offset = np.array([[0.9, -0.3], [0.2, -1.4]]), np.array([3.0, -7.5])
+    regular = Lattice(OBLIQUE, (1, 2), (3, 3), mask=~np.eye(3, dtype=bool))
+    arbitrary = Lattice.from_positions([[1.0, 2.0], [8.0, 3.0], [5.0, 9.5]]).select(
+        np.array([True, False, True])
+    )
+    for lattice in (regular, arbitrary):
+        mapped = lattice.transform(matrix, offset)
+        expected = [matrix @ place + offset for place in lattice.positions]
+        np.testing.assert_allclose(mapped.positions, expected, rtol=1e-14)
+        np.testing.assert_array_equal(mapped.labels, lattice.labels)
+        back = mapped.shift(-offset).transform(np.linalg.inv(matrix))
+        np.testing.assert_allclose(back.positions, lattice.positions, rtol=1e-12, atol=1e-12)
+        for wrong in ([[1.0, 2.0], [2.0, 4.0]], np.zeros((2, 2))):
+            with pytest.raises(ValueError, match="can be inverted"):
+                lattice.transform(wrong)
+        with pytest.raises(ValueError, match="a matrix: finite"):
+            lattice.transform([[np.nan, 0.0], [0.0, 1.0]])
+
+
 @pytest.mark.parametrize("angle", [0.0, 0.3, -2.0, np.pi])
 @pytest.mark.parametrize("kind", ["square", "triangular"])
 def test_spacing_and_angle_of_the_usual_lattices(kind, angle):

@@ -254,6 +254,35 @@ class Lattice:
         assert self.shape is not None
         return Lattice(self.vectors, np.asarray(self.origin) + by, self.shape, mask=self.mask)
 
+    def transform(self, matrix: ArrayLike, offset: ArrayLike = (0.0, 0.0)) -> Lattice:
+        """Return the lattice with each position p at ``matrix @ p + offset``.
+
+        Mask and labels stay.
+
+        Parameters
+        ----------
+        matrix : (2, 2) array
+            Acts on positions (y, x).
+        offset : (2,) array
+            In px.
+
+        Raises
+        ------
+        ValueError
+            If a number is not finite, or the matrix puts all sites on a line.
+        """
+        by = _finite(matrix, (2, 2), "a matrix")
+        there = _finite(offset, (2,), "an offset (y, x)")
+        lengths = np.linalg.norm(by, axis=1)
+        if not abs(_determinant(by)) > 1e-6 * lengths[0] * lengths[1]:
+            raise ValueError(f"expected a matrix that can be inverted, found {by.tolist()}")
+        if self.vectors is None:
+            return Lattice._arbitrary(self.positions @ by.T + there, self.labels[:, 0])
+        assert self.origin is not None
+        assert self.shape is not None
+        origin = by @ np.asarray(self.origin) + there
+        return Lattice(self.vectors @ by.T, origin, self.shape, mask=self.mask)
+
     def inside(self, image_shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return which sites have their centre on the frame's pixels, (n,)."""
         shape = checked_image_shape(image_shape)

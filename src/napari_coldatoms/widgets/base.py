@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
@@ -32,6 +33,32 @@ PREFERRED_WIDTH = 380
 def is_source(layer: Any) -> bool:
     """Tell whether a layer can be analysed: an Image layer that is no result of ours."""
     return isinstance(layer, Image) and not is_result(layer)
+
+
+def shown_frame(viewer: Any, layer: Any, stack: Any) -> tuple[int, ...] | None:
+    """Return which picture of a layer the sliders show; None where that is outside of it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    layer : napari.layers.Image
+    stack : DataArray
+        Taken from the layer, see `from_layer`.
+
+    Returns
+    -------
+    tuple of int or None
+        The place along the stack's dims but the last two, in their order: of raw frames the shot
+        comes before the frame, while in their layer the frame comes first.
+    """
+    point = np.asarray(viewer.dims.point)[-layer.ndim :]
+    place = np.rint(np.asarray(layer.world_to_data(point))[:-2]).astype(int).tolist()
+    in_layer = stack.transpose(..., "shot", "y", "x", missing_dims="ignore").dims[:-2]
+    along = dict(zip(in_layer, place, strict=True))
+    dims = stack.dims[:-2]
+    index = tuple(along[dim] for dim in dims)
+    inside = all(0 <= i < stack.sizes[dim] for dim, i in zip(dims, index, strict=True))
+    return index if inside else None
 
 
 class _VerticalScrollArea(QScrollArea):

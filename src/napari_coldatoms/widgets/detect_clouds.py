@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from napari.layers import Shapes
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QListWidget
@@ -17,7 +16,7 @@ from napari_coldatoms.backend.run import Run, frame_columns, leading_dims
 from napari_coldatoms.clouds.compiled import is_compiled
 from napari_coldatoms.images.stack import from_layer, is_raw
 from napari_coldatoms.widgets import memory
-from napari_coldatoms.widgets.base import ImageWidget, button, row
+from napari_coldatoms.widgets.base import ImageWidget, button, row, shown_frame
 from napari_coldatoms.widgets.cuts import Cut
 from napari_coldatoms.widgets.detection import Detected, cuts_of, detect_and_draw, summary
 from napari_coldatoms.widgets.export import FILTERS, export
@@ -139,10 +138,13 @@ class DetectCloudsWidget(ImageWidget):
         if is_raw(stack):
             self._make_picture_first(stack)
             return
-        frames = None if self.scope.currentText() == ALL_FRAMES else self._this_frame(stack)
-        if frames is not None and not frames:
-            self.complain(f"the slider is outside of the layer “{self.layer.name}”")
-            return
+        frames = None
+        if self.scope.currentText() == THIS_FRAME:
+            here = shown_frame(self.viewer, self.layer, stack)
+            if here is None:
+                self.complain(f"the slider is outside of the layer “{self.layer.name}”")
+                return
+            frames = [here]
         source = self.layer
         with_models = self.model_check.isChecked() or self.residual_check.isChecked()
 
@@ -218,15 +220,6 @@ class DetectCloudsWidget(ImageWidget):
             self.run()
 
         self.start(work, done, words=f"“{raw.name}” holds raw frames: making the picture …")
-
-    def _this_frame(self, stack: Any) -> list[tuple[int, ...]]:
-        """Return the index of the frame that the slider shows; empty where that is outside."""
-        layer = self.layer
-        point = np.asarray(self.viewer.dims.point)[-layer.ndim :]
-        index = np.rint(np.asarray(layer.world_to_data(point))[:-2]).astype(int)
-        sizes = [stack.sizes[dim] for dim in leading_dims(stack)]
-        inside = all(0 <= i < n for i, n in zip(index, sizes, strict=True))
-        return [tuple(int(i) for i in index)] if inside else []
 
     def _show(self, source: Any, found: Detected) -> None:
         if source not in self.viewer.layers:
@@ -315,11 +308,14 @@ class DetectCloudsWidget(ImageWidget):
 
     def _select_in_view(self, done: Run) -> None:
         """Select the first cloud of the frame that is shown; the slider stays where it is."""
-        here = self._this_frame(done.stack) if self._source == self.layer else []
+        here = None
+        if self._source == self.layer:
+            here = shown_frame(self.viewer, self.layer, done.stack)
+        if here is None:
+            return
         for number in range(len(done.table)):
-            if not here or self._index_of_row(number) == here[0]:
-                if here:
-                    self.table.select(number)
+            if self._index_of_row(number) == here:
+                self.table.select(number)
                 return
 
     def _on_row_selected(self, number: int) -> None:
