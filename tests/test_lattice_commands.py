@@ -92,8 +92,8 @@ def test_a_calibration_in_doubt_is_written_and_told(folder, tmp_path, capsys, mo
         quality = replace(found.quality, trusted=False, remarks=("few atoms",))
         return replace(found, quality=quality)
 
-    find = lattice.find_calibration
-    monkeypatch.setattr(lattice, "find_calibration", doubtful)
+    find = lattice.calibrate_lattice
+    monkeypatch.setattr(lattice, "calibrate_lattice", doubtful)
     out = tmp_path / "a.yaml"
     files = [str(folder / "shots" / f"shot_{k:03d}.tif") for k in (0, 1)]
     assert main(["calibrate", *files, "-o", str(out), "-q"]) == PARTLY

@@ -21,8 +21,14 @@ from napari_coldatoms.analyses import (
     process,
     save_calibration,
 )
+from napari_coldatoms.analyses.calibrate_lattice import calibrate_lattice
 from napari_coldatoms.analyses.lattice_light import how_bright
-from napari_coldatoms.analyses.site_layers import outline
+from napari_coldatoms.analyses.site_layers import (
+    calibration_in,
+    image_outline,
+    image_sites,
+    outline,
+)
 from napari_coldatoms.backend import Analysis, ParameterError, from_dict, run, to_dict
 from napari_coldatoms.images.stack import StackError, make_stack
 from napari_coldatoms.lattice import GaussianPSF, ImagingParameters, Lattice, simulate
@@ -349,7 +355,7 @@ def test_layers_of_pairs_have_the_axes_of_their_frames(pairs, calibrated):
     places = layers["points"].data
     assert set(map(tuple, places[:, :2])) == {(0, 1), (1, 1)}
     assert layers["points"].features["occupied"].sum() == present[1].sum()
-    assert layers["labels"].data.shape == (4, *SHAPE)
+    assert layers["labels"].data.shape == SHAPE
 
 
 def test_two_frames_of_any_role_may_be_pairs(pairs, calibrated):
@@ -371,15 +377,15 @@ def test_layers_show_sites_where_the_image_has_them(done, drifting, occupied):
     layers = {kind: Layer.create(*rest, kind) for *rest, kind in made}
     assert list(layers) == ["labels", "shapes", "points"]
     assert [layer.name for layer in layers.values()] == [
-        "shots atoms",
+        "shots cells",
         "shots lattice",
         "shots sites",
     ]
-    for layer in layers.values():
-        assert layer.ndim == 3
-        assert layer.axis_labels == ("shot", "y", "x")
-        np.testing.assert_allclose(layer.scale, (1, 0.25, 0.25))
-        assert [str(unit) for unit in layer.units] == ["pixel", "micrometer", "micrometer"]
+    for kind, layer in layers.items():
+        ndim = 2 if kind == "labels" else 3
+        assert layer.axis_labels == ("shot", "y", "x")[-ndim:]
+        np.testing.assert_allclose(layer.scale, (1, 0.25, 0.25)[-ndim:])
+        assert [str(unit) for unit in layer.units[-2:]] == ["micrometer", "micrometer"]
         assert layer.metadata["napari_coldatoms"]["recipe"]["analysis"] == "reconstruct_lattice"
     points = layers["points"]
     table = done.table
@@ -389,15 +395,93 @@ def test_layers_show_sites_where_the_image_has_them(done, drifting, occupied):
     assert (filled == occupied.ravel()).all()
     assert (points.border_color[:, 3] > 0).all()
     assert points.size.max() == pytest.approx(2.4)
-    labels = layers["labels"].data
-    assert labels.dtype == np.uint16
-    for shot in (0, 4):
-        assert len(np.unique(labels[shot])) == occupied[shot].sum() + 1
-        site = np.flatnonzero(occupied[shot])[40]
-        row, column = np.rint(SITES.positions[site] + DRIFT[shot]).astype(int)
-        assert labels[shot, row, column] == site + 1
-    assert not labels[EMPTY].any()
+    empty = table["shot"].to_numpy() == EMPTY
+    assert (points.features["uncertain"][~empty]).mean() < 0.01
+    labels = layers["labels"]
+    for site in (0, 40, len(SITES) - 1):
+        row, column = np.rint(SITES.positions[site]).astype(int)
+        assert labels.data[row, column] == site + 1
+        assert tuple(labels.features.loc[site + 1, ["i", "j"]]) == tuple(SITES.labels[site])
+    assert labels.data[0, 0] == 0
     assert len(layers["shapes"].data) == 6
+
+
+def test_one_image_has_points_and_outline_of_its_own(done):
+    image = done.results[4].images[0]
+    layers = [Layer.create(*rest, kind) for *rest, kind in (image_sites(done, image),)]
+    outlines = Layer.create(*image_outline(done, image))
+    for layer in (*layers, outlines):
+        assert layer.axis_labels == ("y", "x")
+        np.testing.assert_allclose(layer.scale, (0.25, 0.25))
+    np.testing.assert_array_equal(layers[0].data, image.lattice.positions)
+    assert layers[0].features["occupied"].sum() == image.atoms
+    # an image without contrast: nothing is known of its sites
+    unclear = replace(image, found=replace(image.found, probability=np.full(len(SITES), np.nan)))
+    points = Layer.create(*image_sites(done, unclear))
+    assert set(map(str, points.symbol)) == {"diamond"}
+
+
+def test_the_calibration_travels_with_the_layers(done):
+    for *rest, kind in done.analysis.layers(done):
+        found = calibration_in(Layer.create(*rest, kind).metadata)
+        np.testing.assert_array_equal(found.lattice.positions, SITES.positions)
+        assert found.psf.hwhm == PSF.hwhm
+        assert found.parameters == LIGHT
+    assert calibration_in({}) is None
+    assert calibration_in({"napari_coldatoms": {"calibration": {"values": {}}}}) is None
+
+
+def test_a_threshold_by_hand_decides_by_brightness_alone(done, drifting, calibrated):
+    by_hand = run(ReconstructLattice(calibration=calibrated, threshold=700.0), drifting[:2])
+    table = by_hand.table
+    assert (table["occupied"] == (table["brightness"] > 700)).all()
+    shots = by_hand.analysis.shots(by_hand)
+    assert (shots["threshold"] == 700).all()
+    # too high: more atoms are missed, and that is foreseen
+    automatic = done.analysis.shots(done)[:2]
+    assert (shots["atoms"] <= automatic["atoms"]).all()
+    assert (shots["predicted_error_rate"] >= automatic["predicted_error_rate"]).all()
+    p = by_hand.results[0].images[0].found.probability
+    wrong = np.where(table["occupied"][: len(SITES)], 1 - p, p).mean()
+    assert shots["predicted_error_rate"][0] == pytest.approx(wrong)
+
+
+def test_a_camera_with_offset_and_gain_makes_no_difference(done, drifting, calibrated):
+    raw = drifting[:2].copy(data=2.5 * drifting[:2].values + 400)
+    plain = run(done.analysis, drifting[:2]).table
+    told = run(ReconstructLattice(calibration=calibrated, offset=400.0, gain=2.5), raw).table
+    # the pictures are of single precision
+    np.testing.assert_allclose(told["brightness"], plain["brightness"], rtol=1e-3, atol=0.1)
+    known = calibrate_lattice(raw, guess=SITES, offset=400.0, gain=2.5, read_noise=2.0)
+    assert (known.offset, known.gain) == (400, 2.5)
+    assert known.parameters.brightness == pytest.approx(1000, rel=0.02)
+    analysis = ReconstructLattice()
+    taken = run(analysis, raw, context=analysis.context(raw, known)).table
+    assert (taken["occupied"] == plain["occupied"]).all()
+
+
+def test_a_background_may_be_given(done, drifting, calibrated):
+    # whatever is found where nothing is said, here it is 50
+    given = run(ReconstructLattice(calibration=calibrated, background=50.0), drifting[:1])
+    assert given.analysis.shots(given)["background"][0] == 50
+    assert given.results[0].images[0].atoms == done.results[0].images[0].atoms
+
+
+def test_some_shots_are_prepared_alone_and_progress_may_end_it(done, drifting, calibrated):
+    calls = []
+    some = done.analysis.context(
+        drifting, shots=[4, 1], progress=lambda now, total: calls.append((now, total))
+    )
+    assert calls == [(1, 2), (2, 2)]
+    alone = run(done.analysis, drifting, frames=[(1,), (4,)], context=some)
+    for found, same in zip(alone.results, (done.results[1], done.results[4]), strict=True):
+        assert found.images[0].atoms == same.images[0].atoms
+
+    def stop(now: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        done.analysis.context(drifting, progress=stop)
 
 
 def test_a_single_picture_has_layers_of_two_dimensions(drifting, calibrated):

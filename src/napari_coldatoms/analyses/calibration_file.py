@@ -67,24 +67,7 @@ def save_calibration(calibration: Calibration, path: str | Path) -> list[Path]:
     """
     path = Path(path)
     check_name(path)
-    arrays: dict[str, np.ndarray] = {}
-    rows, columns = calibration.image_shape
-    values: dict[str, Any] = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "napari_coldatoms": __version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "source": calibration.source,
-        "image": {"rows_px": int(rows), "columns_px": int(columns)},
-        "lattice": lattice_to(calibration.lattice, arrays),
-        "psf": psf_to(calibration.psf, arrays),
-        "imaging": parameters_to(calibration.parameters),
-        "quality": quality_to(calibration.quality),
-    }
-    track_to(calibration.phase_track, arrays)
-    for name in _SITES:
-        if getattr(calibration, name) is not None:
-            arrays[name] = np.asarray(getattr(calibration, name))
+    values, arrays = pack(calibration)
     beside = path.with_suffix(".npz")
     with replacing(beside) as new:
         np.savez_compressed(new, **arrays)  # type: ignore[arg-type]
@@ -94,6 +77,33 @@ def save_calibration(calibration: Calibration, path: str | Path) -> list[Path]:
     with replacing(path) as new:
         new.write_text(text, encoding="utf-8")
     return [path, beside]
+
+
+def pack(calibration: Calibration) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return a calibration as plain values and as arrays over sites and shots, by their names."""
+    arrays: dict[str, np.ndarray] = {}
+    rows, columns = calibration.image_shape
+    values: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "napari_coldatoms": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": calibration.source,
+        "image": {"rows_px": int(rows), "columns_px": int(columns)},
+        "camera": {
+            "offset_counts": float(calibration.offset),
+            "gain_counts_per_photoelectron": float(calibration.gain),
+        },
+        "lattice": lattice_to(calibration.lattice, arrays),
+        "psf": psf_to(calibration.psf, arrays),
+        "imaging": parameters_to(calibration.parameters),
+        "quality": quality_to(calibration.quality),
+    }
+    track_to(calibration.phase_track, arrays)
+    for name in _SITES:
+        if getattr(calibration, name) is not None:
+            arrays[name] = np.asarray(getattr(calibration, name))
+    return values, arrays
 
 
 def check_name(path: str | Path) -> None:
@@ -115,28 +125,49 @@ def load_calibration(path: str | Path) -> Calibration:
     values = _read_yaml(path)
     try:
         root = Entries(values)
-        arrays = _read_arrays(path, root)
-        lattice = lattice_from(root.inside("lattice"), arrays)
-        image = root.inside("image")
-        sites = {
-            name: arrays.of(name, (len(lattice),)) if name in arrays else None for name in _SITES
-        }
-        return Calibration(
-            lattice=lattice,
-            psf=psf_from(root.inside("psf"), arrays),
-            phase_track=track_from(arrays),
-            quality=quality_from(root.inside("quality")),
-            image_shape=(image.whole("rows_px"), image.whole("columns_px")),
-            parameters=parameters_from(root),
-            relative_brightness=sites["relative_brightness"],
-            threshold=sites["threshold"],
-            source=root.text("source"),
-        )
+        return _unpacked(root, _read_arrays(path, root))
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from error
     except (ValueError, TypeError) as error:  # numbers that make no lattice, PSF, ...
         reason = " ".join(str(error).split())
         raise CalibrationError(f"{path}: {reason}") from error
+
+
+def unpack(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration:
+    """Return the calibration that `pack` took apart.
+
+    Raises
+    ------
+    CalibrationError
+        If it is none.
+    """
+    try:
+        return _unpacked(Entries(values), _Arrays("the arrays", arrays))
+    except CalibrationError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise CalibrationError(" ".join(str(error).split())) from error
+
+
+def _unpacked(root: Entries, arrays: _Arrays) -> Calibration:
+    lattice = lattice_from(root.inside("lattice"), arrays)
+    image = root.inside("image")
+    sites = {name: arrays.of(name, (len(lattice),)) if name in arrays else None for name in _SITES}
+    # calibrations of before this was known are of counts as they are
+    camera = None if root.get("camera") is None else root.inside("camera")
+    return Calibration(
+        lattice=lattice,
+        psf=psf_from(root.inside("psf"), arrays),
+        phase_track=track_from(arrays),
+        quality=quality_from(root.inside("quality")),
+        image_shape=(image.whole("rows_px"), image.whole("columns_px")),
+        parameters=parameters_from(root),
+        relative_brightness=sites["relative_brightness"],
+        threshold=sites["threshold"],
+        source=root.text("source"),
+        offset=0.0 if camera is None else camera.number("offset_counts"),
+        gain=1.0 if camera is None else camera.number("gain_counts_per_photoelectron"),
+    )
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
@@ -169,8 +200,8 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 class _Arrays:
     """The arrays beside a calibration."""
 
-    def __init__(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-        self._path = path
+    def __init__(self, place: str, arrays: Mapping[str, np.ndarray]) -> None:
+        self._place = place
         self._arrays = arrays
 
     def __contains__(self, name: object) -> bool:
@@ -179,7 +210,7 @@ class _Arrays:
     def of(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
         """Return an array of that shape, where None is any size; raise where there is none."""
         if name not in self._arrays:
-            raise CalibrationError(f"expected the array {name!r} in {self._path.name}, found none")
+            raise CalibrationError(f"expected the array {name!r} in {self._place}, found none")
         array = self._arrays[name]
         fits = array.ndim == len(shape) and all(
             wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
@@ -187,7 +218,7 @@ class _Arrays:
         if not fits:
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
             raise CalibrationError(
-                f"expected the array {name!r} in {self._path.name} of shape ({wanted}), "
+                f"expected the array {name!r} in {self._place} of shape ({wanted}), "
                 f"found {array.shape}"
             )
         return array
@@ -214,7 +245,7 @@ def _read_arrays(path: Path, root: Entries) -> _Arrays:
         )
     try:
         with np.load(beside, allow_pickle=False) as file:
-            return _Arrays(beside, {key: file[key] for key in file.files})
+            return _Arrays(beside.name, {key: file[key] for key in file.files})
     except Exception as error:  # zipfile, zlib and numpy raise many
         raise CalibrationError(
             f"expected arrays in {beside.name}, found {type(error).__name__}"

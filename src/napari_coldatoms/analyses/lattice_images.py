@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,10 @@ class Images:
         Pictures, or raw frames with several images of the same atoms in each shot.
     pairs : bool
         See `frames_of_atoms`.
+    offset, gain : float
+        Of the camera (counts, counts per photoelectron): images are (counts - offset) / gain.
+    shots : iterable of int, optional
+        Those wanted, by their numbers in the stack; all by default.
 
     Raises
     ------
@@ -36,7 +40,15 @@ class Images:
         If raw frames hold one image of atoms only: then the picture is to be made first.
     """
 
-    def __init__(self, stack: xr.DataArray, *, pairs: bool = False) -> None:
+    def __init__(
+        self,
+        stack: xr.DataArray,
+        *,
+        pairs: bool = False,
+        offset: float = 0.0,
+        gain: float = 1.0,
+        shots: Iterable[int] | None = None,
+    ) -> None:
         check_stack(stack)
         if is_raw(stack):
             frames = frames_of_atoms(stack, pairs=pairs)
@@ -53,7 +65,13 @@ class Images:
         self.shape = (stack.sizes["y"], stack.sizes["x"])
         self._stack = stack
         self._dims = stack.dims[:-2]
-        self._indices = list(np.ndindex(*stack.shape[:-2]))
+        self._camera = (offset, gain)
+        indices = list(np.ndindex(*stack.shape[:-2]))
+        self.shots: tuple[int, ...] | None = None
+        if shots is not None and "shot" in stack.dims:
+            self.shots = tuple(sorted(set(shots)))
+            indices = [index for index in indices if index[0] in self.shots]
+        self._indices = indices
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -62,10 +80,17 @@ class Images:
     def __getitem__(self, number: int) -> NDArray:
         """Return an image, (y, x)."""
         index = dict(zip(self._dims, self._indices[number], strict=True))
-        return np.asarray(self._stack.isel(index).values)
+        return photoelectrons(np.asarray(self._stack.isel(index).values), *self._camera)
 
     def __iter__(self) -> Iterator[NDArray]:
         return (self[number] for number in range(len(self)))
+
+
+def photoelectrons(counts: NDArray, offset: float, gain: float) -> NDArray:
+    """Return (counts - offset) / gain; the counts themselves for 0 and 1."""
+    if offset == 0 and gain == 1:
+        return counts
+    return (counts.astype(np.float64) - offset) / gain
 
 
 def frames_of_atoms(stack: xr.DataArray, *, pairs: bool = False) -> list[int]:

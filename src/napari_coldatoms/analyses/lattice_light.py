@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -56,6 +57,7 @@ def find_light(
     map_wanted: bool,
     read_noise: float,
     excess_noise: float,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Light:
     """Return what is known of the light of atoms before an image is looked at.
 
@@ -71,6 +73,8 @@ def find_light(
         Whether the brightness of each site is learnt.
     read_noise, excess_noise : float
         Of the camera.
+    progress : callable, optional
+        Called with (images looked at, all).
 
     Raises
     ------
@@ -96,6 +100,7 @@ def find_light(
             map_wanted=map_wanted,
             read_noise=read_noise,
             excess_noise=excess_noise,
+            progress=progress,
         )
     if way == "calibrated" or (together and light.parameters is None):
         return replace(light, parameters=known)
@@ -111,6 +116,7 @@ def _learnt(
     map_wanted: bool,
     read_noise: float,
     excess_noise: float,
+    progress: Callable[[int, int], None] | None,
 ) -> Light:
     """Return what many shots tell: the common occupation and brightness, that of each site."""
     trusted = [k for k, place in enumerate(places) if place.trusted] or list(range(len(places)))
@@ -120,6 +126,7 @@ def _learnt(
         aligned,
         joint_mixture=together,
         brightness_map="learn" if map_wanted else None,
+        on_progress=None if progress is None else lambda done, all_: progress(done, all_ or done),
         read_noise=read_noise,
         excess_noise=excess_noise,
     )

@@ -124,6 +124,8 @@ class SeriesContext:
     images_per_shot : int
     parameters, rescue, relative_brightness, remarks
         See `ShotContext`.
+    shots : tuple of int or None
+        The shots that the places are of, ascending; None: all.
     """
 
     calibration: Calibration
@@ -133,11 +135,14 @@ class SeriesContext:
     rescue: ImagingParameters | None = None
     relative_brightness: FloatArray | None = None
     remarks: tuple[str, ...] = ()
+    shots: tuple[int, ...] | None = None
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def of_frame(self, index: tuple[int, ...]) -> ShotContext:
         """Return what the reconstruction of one shot needs."""
-        first = (index[0] if index else 0) * self.images_per_shot
+        shot = index[0] if index else 0
+        number = shot if self.shots is None else self.shots.index(shot)
+        first = number * self.images_per_shot
         return ShotContext(
             self.calibration,
             self.places[first : first + self.images_per_shot],

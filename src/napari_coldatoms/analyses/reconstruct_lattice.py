@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from napari_coldatoms.analyses.calibrate_lattice import calibrate_lattice
 from napari_coldatoms.analyses.calibration_file import load_calibration
-from napari_coldatoms.analyses.lattice_images import Images, frames_of_atoms
+from napari_coldatoms.analyses.lattice_images import Images, frames_of_atoms, photoelectrons
 from napari_coldatoms.analyses.lattice_light import find_light
 from napari_coldatoms.analyses.lattice_series import Place, SeriesContext, ShotContext, places_of
 from napari_coldatoms.analyses.site_layers import cells_layer, outline_layer, sites_layer
@@ -21,12 +24,11 @@ from napari_coldatoms.analyses.site_tables import (
     site_table,
 )
 from napari_coldatoms.backend.analysis import LayerData, check
-from napari_coldatoms.backend.run import Run
+from napari_coldatoms.backend.run import Progress, Run
 from napari_coldatoms.images.stack import StackError, is_raw
-from napari_coldatoms.lattice.calibrate import calibrate
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.pair_comparison import PairComparison
-from napari_coldatoms.lattice.parameters import ImagingParameters
+from napari_coldatoms.lattice.reconstruct import Reconstructor
 from napari_coldatoms.lattice.track import track_phase
 
 if TYPE_CHECKING:
@@ -34,6 +36,13 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _NEARLY_EMPTY = 0.01
+
+
+class _Camera(NamedTuple):
+    offset: float
+    gain: float
+    read_noise: float
+    excess_noise: float
 
 
 @dataclass(frozen=True)
@@ -80,14 +89,49 @@ class ReconstructLattice:
             "loss are told from the first to the second"
         },
     ] = False
+    background: Annotated[
+        float | None,
+        {
+            "min": -1e6,
+            "max": 1e9,
+            "tooltip": "light beside the atoms, the same everywhere (photoelectrons per pixel); by "
+            "default a smooth map is found in each image",
+        },
+    ] = None
+    threshold: Annotated[
+        float | None,
+        {
+            "min": -1e9,
+            "max": 1e9,
+            "tooltip": "a site brighter than this holds an atom (photoelectrons); by default one "
+            "that holds it with a probability above 1/2",
+        },
+    ] = None
     read_noise: Annotated[
         float | None,
         {
             "min": 0.0,
             "max": 1e6,
-            "tooltip": "the camera's read noise (counts); by default that of the calibration, or 0",
+            "tooltip": "the camera's read noise (photoelectrons); by default that of the "
+            "calibration, or 0",
         },
     ] = None
+    offset: Annotated[
+        float | None,
+        {
+            "min": -1e6,
+            "max": 1e6,
+            "tooltip": "the camera's offset (counts); by default that of the calibration, or 0",
+        },
+    ] = field(default=None, metadata={"advanced": True})
+    gain: Annotated[
+        float | None,
+        {
+            "min": 1e-6,
+            "max": 1e6,
+            "tooltip": "counts per photoelectron; by default that of the calibration, or 1",
+        },
+    ] = field(default=None, metadata={"advanced": True})
     excess_noise: Annotated[
         float | None,
         {
@@ -104,9 +148,9 @@ class ReconstructLattice:
             "but apart, as tweezers are"
         },
     ] = field(default="auto", metadata={"advanced": True})
-    cells: Annotated[bool, {"tooltip": "also show the pixels around each atom as labels"}] = field(
-        default=False, metadata={"advanced": True}
-    )
+    cells: Annotated[
+        bool, {"tooltip": "also show the pixels that belong to each site, as labels"}
+    ] = field(default=False, metadata={"advanced": True})
 
     def __post_init__(self) -> None:
         check(self)
@@ -127,25 +171,56 @@ class ReconstructLattice:
         ValueError
             Where no sites are seen, or imaging parameters are missing.
         """
-        images = Images(stack, pairs=self.pairs)
-        known = self._calibration(images, stack)
-        noise = self._noise(known)
+        return self.context(stack)
+
+    def context(
+        self,
+        stack: xr.DataArray,
+        calibration: Calibration | None = None,
+        *,
+        shots: Sequence[int] | None = None,
+        progress: Progress | None = None,
+    ) -> SeriesContext:
+        """Return what all shots share, see `SeriesContext`.
+
+        Parameters
+        ----------
+        stack : DataArray
+        calibration : Calibration, optional
+            In place of the file's.
+        shots : sequence of int, optional
+            Those that are wanted, by their numbers; all by default.
+        progress : callable, optional
+            Called with (images looked at, all). What it raises ends the work.
+
+        Raises
+        ------
+        As `prepare`.
+        """
+        if calibration is None and self.calibration is not None:
+            calibration = load_calibration(self.calibration)
+        given = calibration
+        if calibration is None:
+            calibration = self._calibrated(stack, progress)
+        known, camera = calibration, self._camera(calibration)
+        images = Images(
+            stack, pairs=self.pairs, offset=camera.offset, gain=camera.gain, shots=shots
+        )
+        if known.image_shape != images.shape:
+            raise StackError(
+                f"expected images of {_size(known.image_shape)} as in the calibration, found "
+                f"{_size(images.shape)}"
+            )
+        noise = {"read_noise": camera.read_noise, "excess_noise": camera.excess_noise}
         if self.phase == "calibrated":
             places = (Place((0.0, 0.0)),) * len(images)
-        elif self.calibration is None:
+        elif given is None and shots is None:
             places = places_of(known.phase_track)
         else:
-            read_noise, excess_noise = noise
-            places = places_of(
-                track_phase(
-                    images,
-                    known.lattice,
-                    known.psf,
-                    read_noise=read_noise,
-                    excess_noise=excess_noise,
-                )
-            )
-        parameters = self._with_noise(known.parameters)
+            report = None if progress is None else partial(_report, progress, len(images))
+            track = track_phase(images, known.lattice, known.psf, on_progress=report, **noise)
+            places = places_of(track)
+        parameters = None if known.parameters is None else replace(known.parameters, **noise)
         light = find_light(
             images,
             known,
@@ -153,8 +228,8 @@ class ReconstructLattice:
             wanted=self.brightness,
             known=parameters,
             map_wanted=self.brightness_map,
-            read_noise=noise[0],
-            excess_noise=noise[1],
+            progress=progress,
+            **noise,
         )
         rescued = light.parameters is None and self.brightness == "auto"
         return SeriesContext(
@@ -165,6 +240,7 @@ class ReconstructLattice:
             parameters if rescued else None,
             light.relative_brightness,
             _doubts(known),
+            shots=images.shots,
         )
 
     def __call__(self, frame: xr.DataArray, context: ShotContext) -> ShotSites:
@@ -172,12 +248,13 @@ class ReconstructLattice:
         raw = is_raw(frame)
         numbers = frames_of_atoms(frame, pairs=self.pairs) if raw else []
         images = [frame.isel(frame=number) for number in numbers] if raw else [frame]
-        return ShotSites(
+        judged = ShotSites(
             tuple(
                 self._judge(np.asarray(image.values), place, context)
                 for image, place in zip(images, context.places, strict=True)
             )
         )
+        return judged if self.threshold is None else judged.with_threshold(self.threshold)
 
     def summarise(self, run: Run) -> pd.DataFrame:
         """Return one row per site and image; see `site_table`."""
@@ -205,50 +282,44 @@ class ReconstructLattice:
         shown = [outline_layer(run), sites_layer(run)]
         return [cells_layer(run), *shown] if self.cells else shown
 
-    def _calibration(self, images: Images, stack: xr.DataArray) -> Calibration:
-        if self.calibration is None:
-            return calibrate(
-                images,
-                arrangement=self.arrangement,
-                read_noise=self.read_noise or 0.0,
-                excess_noise=self.excess_noise or 1.0,
-                source=str(stack.attrs.get("source") or ""),
-            )
-        known = load_calibration(self.calibration)
-        if known.image_shape != images.shape:
-            raise StackError(
-                f"expected images of {_size(known.image_shape)} as in the calibration, found "
-                f"{_size(images.shape)}"
-            )
-        return known
-
-    def _noise(self, known: Calibration) -> tuple[float, float]:
-        """Return read noise and excess noise, as given or as calibrated."""
-        found = known.parameters
-        read_noise = 0.0 if found is None else found.read_noise
-        excess_noise = 1.0 if found is None else found.excess_noise
-        return (
-            read_noise if self.read_noise is None else self.read_noise,
-            excess_noise if self.excess_noise is None else self.excess_noise,
+    def _calibrated(self, stack: xr.DataArray, progress: Progress | None) -> Calibration:
+        return calibrate_lattice(
+            stack,
+            arrangement=self.arrangement,
+            pairs=self.pairs,
+            offset=self.offset or 0.0,
+            gain=self.gain or 1.0,
+            read_noise=self.read_noise or 0.0,
+            excess_noise=self.excess_noise or 1.0,
+            progress=progress,
         )
 
-    def _with_noise(self, parameters: ImagingParameters | None) -> ImagingParameters | None:
-        """Return imaging parameters with the noise that was given."""
-        if parameters is None:
-            return None
-        given = {"read_noise": self.read_noise, "excess_noise": self.excess_noise}
-        return replace(parameters, **{name: v for name, v in given.items() if v is not None})
+    def _camera(self, known: Calibration) -> _Camera:
+        """Return the camera as given, or as calibrated."""
+        found = known.parameters
+        calibrated = _Camera(
+            known.offset,
+            known.gain,
+            0.0 if found is None else found.read_noise,
+            1.0 if found is None else found.excess_noise,
+        )
+        given = {name: getattr(self, name) for name in _Camera._fields}
+        return calibrated._replace(**{n: value for n, value in given.items() if value is not None})
 
     def _judge(self, image: np.ndarray, place: Place, context: ShotContext) -> SiteImage:
         known = context.calibration
         adjusted = context.parameters is None and self.method in ("alternating", "local")
         reconstructor, made_for = context.reconstructor(place, adjusted=adjusted)
-        read_noise, excess_noise = self._noise(known)
-        found = reconstructor.reconstruct(
-            image,
-            method=self.method,
-            read_noise=read_noise,
-            excess_noise=excess_noise,
+        camera = self._camera(known)
+        image = photoelectrons(image, camera.offset, camera.gain)
+        background: float | Literal["auto"] = "auto" if self.background is None else self.background
+        judge = partial(
+            Reconstructor.reconstruct, image=image, method=self.method, background=background
+        )
+        found = judge(
+            reconstructor,
+            read_noise=camera.read_noise,
+            excess_noise=camera.excess_noise,
             parameters=context.parameters,
         )
         remarks = list(context.remarks)
@@ -261,7 +332,7 @@ class ReconstructLattice:
         # a few atoms do not tell how bright an atom is, and may pretend to
         if context.rescue is not None and (weak or not found.has_contrast):
             reconstructor, fine = context.reconstructor(place, adjusted=False)
-            again = reconstructor.reconstruct(image, method=self.method, parameters=context.rescue)
+            again = judge(reconstructor, parameters=context.rescue)
             # atoms at sites whose place nobody knows are none
             if place.known or again.occupied.mean() < _NEARLY_EMPTY:
                 found, made_for = again, fine
@@ -270,6 +341,10 @@ class ReconstructLattice:
         if self.phase == "calibrated":
             offset = (made_for[0] + found.offset[0], made_for[1] + found.offset[1])
         return SiteImage.of(found, known.lattice.shift(offset), place, offset, tuple(remarks))
+
+
+def _report(progress: Progress, total: int, done: int) -> None:
+    progress(done, total)
 
 
 def _doubts(known: Calibration) -> tuple[str, ...]:

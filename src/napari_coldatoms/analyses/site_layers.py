@@ -2,61 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from napari_coldatoms.analyses.calibration_file import CalibrationError, pack, unpack
 from napari_coldatoms.analyses.lattice_images import frames_of_atoms
 from napari_coldatoms.analyses.lattice_series import spacing_of
 from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.backend import layers as result_layers
 from napari_coldatoms.backend.analysis import LayerData
-from napari_coldatoms.backend.run import FrameResult, Run, leading_dims
+from napari_coldatoms.backend.run import Run, leading_dims
 from napari_coldatoms.images.geometry import placement
-from napari_coldatoms.images.stack import is_raw
+from napari_coldatoms.images.stack import METADATA_KEY, is_raw
+from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.geometry import Lattice
 
 _DIAMETER = 0.6  # of a point, in spacings
 _MOST_POINTS = 500_000  # of empty and occupied sites; beyond it the empty ones are left out
-_ATOM, _EMPTY = result_layers.PALETTE[0], result_layers.PALETTE[1]
-_NO_COLOUR = "#00000000"
-_FEATURES = ("brightness", "probability", "occupied")
+_EMPTY, _ATOM, _UNCERTAIN = (result_layers.PALETTE[k] for k in (1, 0, 4))
+_COLOURS = (
+    np.array([[*bytes.fromhex(colour[1:]), 255] for colour in (_EMPTY, _ATOM, _UNCERTAIN)]) / 255
+)
+_FEATURES = ("brightness", "probability", "occupied", "uncertain")
+_CALIBRATION = "calibration"
+SITES, OUTLINE, CELLS = "sites", "lattice", "cells"
+"""What the layers are called, after the picture's name."""
 
 
 def sites_layer(run: Run) -> LayerData:
-    """Return the valid sites as points: filled where there is an atom, rings where there is none.
+    """Return the valid sites of all images as points, see `image_sites`.
 
-    The features are the columns of the table. Of very many sites only those with an atom are shown.
+    Of very many sites only those with an atom are shown.
     """
     placed = list(_placed(run))
     total = sum(int(image.found.valid.sum()) for _, image in placed)
-    places: list[np.ndarray] = []
-    features: list[pd.DataFrame] = []
-    for index, image in placed:
-        found = image.found
-        shown = found.valid if total <= _MOST_POINTS else found.occupied
-        places.append(result_layers.place_outline(image.lattice.positions[shown], index))
-        columns = {name: getattr(found, name)[shown] for name in _FEATURES}
-        numbers = dict(zip("ij", image.lattice.labels[shown].T, strict=True))
-        features.append(pd.DataFrame(numbers | columns))
+    every = total <= _MOST_POINTS
+    shown = [image.found.valid if every else image.found.occupied for _, image in placed]
     dimensions = len(_axes(run))
-    table = pd.concat(features, ignore_index=True) if features else pd.DataFrame(columns=_FEATURES)
-    atom = table["occupied"].to_numpy(dtype=bool)
+    places = [
+        result_layers.place_outline(image.lattice.positions[some], index)
+        for (index, image), some in zip(placed, shown, strict=True)
+    ]
+    features = [site_features(image, some) for (_, image), some in zip(placed, shown, strict=True)]
+    table = (
+        pd.concat(features, ignore_index=True)
+        if features
+        else pd.DataFrame(columns=[*"ij", *_FEATURES])
+    )
+    kwargs = {**_kwargs(run, SITES), "ndim": dimensions, "features": table}
+    if placed:
+        kwargs |= site_looks(table, spacing_of(placed[0][1].lattice))
+    data = np.concatenate(places) if places else np.empty((0, dimensions))
+    return data, _with_calibration(run, kwargs), "points"
+
+
+def image_sites(run: Run, image: SiteImage) -> LayerData:
+    """Return the valid sites of one image as points, 2-D: for a layer that follows a slider.
+
+    Filled where there is an atom, rings where there is none, diamonds where that is uncertain. The
+    features are the columns of the table.
+    """
+    valid = image.found.valid
+    table = site_features(image, valid)
     kwargs = {
-        **_kwargs(run, "sites"),
-        "ndim": dimensions,
+        **result_layers.result_kwargs(run, SITES),
+        **placement(run.stack, ("y", "x")),
+        "ndim": 2,
         "features": table,
-        "size": _DIAMETER * _spacing(placed),
-        "symbol": "disc",
-        "face_color": np.where(atom, _ATOM, _NO_COLOUR).tolist() or _ATOM,
-        "border_color": np.where(atom, _ATOM, _EMPTY).tolist() or _EMPTY,
+        **site_looks(table, spacing_of(image.lattice)),
+    }
+    return image.lattice.positions[valid], _with_calibration(run, kwargs), "points"
+
+
+def site_features(image: SiteImage, shown: np.ndarray) -> pd.DataFrame:
+    """Return what is known of some sites, (n,) bool, of an image."""
+    numbers = dict(zip("ij", image.lattice.labels[shown].T, strict=True))
+    columns = {name: getattr(image.found, name)[shown] for name in _FEATURES[:-1]}
+    return pd.DataFrame(numbers | columns | {_FEATURES[-1]: image.uncertain[shown]})
+
+
+def site_looks(features: pd.DataFrame, spacing: float) -> dict[str, Any]:
+    """Return how sites with these features look; colours and symbols work without each other."""
+    atom = features["occupied"].to_numpy(dtype=bool)
+    uncertain = features["uncertain"].to_numpy(dtype=bool)
+    kind = np.where(uncertain, 2, atom.astype(int))
+    return {
+        "size": _DIAMETER * spacing,
+        "symbol": np.where(uncertain, "diamond", "disc"),
+        "face_color": np.where(atom[:, None], _COLOURS[kind], 0.0),
+        "border_color": _COLOURS[kind],
         "border_width": 0.12,
         "opacity": 0.8,
     }
-    data = np.concatenate(places) if places else np.empty((0, dimensions))
-    return data, kwargs, "points"
 
 
 def outline_layer(run: Run) -> LayerData:
@@ -66,27 +106,60 @@ def outline_layer(run: Run) -> LayerData:
     ]
     features = pd.DataFrame({"atoms": [image.atoms for _, image in _placed(run)]})
     data, kwargs, kind = result_layers.shapes_layer(
-        run, "lattice", outlines, features, shape_type="polygon"
+        run, OUTLINE, outlines, features, shape_type="polygon"
     )
-    place = _kwargs(run, "lattice") | {"ndim": len(_axes(run)), "edge_color": _EMPTY}
-    return data, kwargs | place, kind
+    place = _kwargs(run, OUTLINE) | {"ndim": len(_axes(run)), "edge_color": _EMPTY}
+    return data, _with_calibration(run, kwargs | place), kind
+
+
+def image_outline(run: Run, image: SiteImage) -> LayerData:
+    """Return the outline of one image's sites, 2-D: for a layer that follows a slider."""
+    features = pd.DataFrame({"atoms": [image.atoms]})
+    corners = outline(image.lattice)
+    data, kwargs, kind = result_layers.shapes_layer(
+        run, OUTLINE, [corners], features, shape_type="polygon"
+    )
+    place = placement(run.stack, ("y", "x")) | {"ndim": 2, "edge_color": _EMPTY}
+    return data, _with_calibration(run, kwargs | place), kind
+
+
+def _with_calibration(run: Run, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Let the calibration travel in the metadata of a layer, see `calibration_in`."""
+    if run.context is not None:
+        values, arrays = pack(run.context.calibration)
+        kwargs["metadata"][METADATA_KEY][_CALIBRATION] = {"values": values, "arrays": arrays}
+    return kwargs
+
+
+def calibration_in(metadata: Mapping[Any, Any]) -> Calibration | None:
+    """Return the calibration that travels in the metadata of a layer; None where there is none."""
+    ours = metadata.get(METADATA_KEY)
+    kept = ours.get(_CALIBRATION) if isinstance(ours, Mapping) else None
+    if not isinstance(kept, Mapping):
+        return None
+    try:
+        return unpack(kept["values"], kept["arrays"])
+    except (KeyError, CalibrationError):
+        return None
 
 
 def cells_layer(run: Run) -> LayerData:
-    """Return the pixels around each atom of the first image as labels: the site's number plus 1."""
+    """Return the pixels of each site, where the calibration has it, as labels (y, x).
+
+    A site's label is its number plus 1; 0 is no site's. The features have i and j of each label.
+    """
     height, width = run.stack.shape[-2:]
-    most = max((len(f.result.images[0].lattice) for f in run.good), default=0)
-
-    def draw(frame: FrameResult) -> np.ndarray:
-        image = frame.result.images[0]
-        cells = image.lattice.cells((height, width))
-        # number 0 is of the pixels of no site
-        atoms = np.concatenate([[False], image.found.occupied])
-        return np.where(atoms[cells], cells, 0)
-
-    dtype = np.uint16 if most < 2**16 else np.uint32
-    data = result_layers.per_frame(run, run.good, draw, dtype=dtype)
-    return data, {**result_layers.result_kwargs(run, "atoms"), "opacity": 0.4}, "labels"
+    kwargs = {
+        **result_layers.result_kwargs(run, CELLS),
+        **placement(run.stack, ("y", "x")),
+        "opacity": 0.3,
+    }
+    if run.context is None:
+        return np.zeros((height, width), np.int32), kwargs, "labels"
+    lattice = run.context.calibration.lattice
+    numbers = np.vstack([[-1, -1], lattice.labels])  # label 0 is the background
+    kwargs["features"] = pd.DataFrame({"i": numbers[:, 0], "j": numbers[:, 1]})
+    return lattice.cells((height, width)), _with_calibration(run, kwargs), "labels"
 
 
 def outline(lattice: Lattice) -> np.ndarray:
@@ -122,7 +195,3 @@ def _axes(run: Run) -> tuple[str, ...]:
 
 def _kwargs(run: Run, what: str) -> dict[str, Any]:
     return {**result_layers.result_kwargs(run, what), **placement(run.stack, _axes(run))}
-
-
-def _spacing(placed: list[tuple[tuple[int, ...], SiteImage]]) -> float:
-    return spacing_of(placed[0][1].lattice) if placed else 4.0

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_coldatoms.analyses.lattice_series import Pair, Place
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.reconstruction import Reconstruction
+
+BoolArray = NDArray[np.bool_]
+
+_UNCERTAIN = 0.05  # probability of a wrong decision
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,29 @@ class SiteImage:
         bad = int(found.bad_pixels.sum())
         return cls(small, lattice, place, offset, bad, (*remarks, *found.remarks))
 
+    def with_threshold(self, threshold: float) -> SiteImage:
+        """Return it with the sites judged by their brightness alone.
+
+        The probabilities stay, so that the expected errors are those of these decisions.
+        """
+        found = self.found
+        occupied = found.valid & (found.brightness > threshold)
+        wrong = np.where(occupied, 1 - found.probability, found.probability)[found.valid]
+        rejudged = replace(
+            found,
+            occupied=occupied,
+            threshold=float(threshold),
+            predicted_error_rate=float(wrong.mean()) if len(wrong) else np.nan,
+        )
+        return replace(self, found=rejudged)
+
+    @property
+    def uncertain(self) -> BoolArray:
+        """Which valid sites may well be judged wrongly, or are not judged at all."""
+        probability = self.found.probability
+        clear = np.minimum(probability, 1 - probability) <= _UNCERTAIN
+        return self.found.valid & ~clear
+
     @property
     def atoms(self) -> int:
         """Number of occupied sites."""
@@ -73,3 +101,7 @@ class ShotSites:
     """
 
     images: tuple[SiteImage, ...]
+
+    def with_threshold(self, threshold: float) -> ShotSites:
+        """Return it judged by a threshold, see `SiteImage.with_threshold`."""
+        return ShotSites(tuple(image.with_threshold(threshold) for image in self.images))

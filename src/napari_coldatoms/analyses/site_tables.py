@@ -13,6 +13,7 @@ from napari_coldatoms.backend.run import FrameResult, Run, frame_columns, frame_
 from napari_coldatoms.images.stack import origin, pixel_size, unit
 from napari_coldatoms.lattice.pair_comparison import PairComparison, pair_table
 from napari_coldatoms.lattice.pairs import compare
+from napari_coldatoms.lattice.reconstruction import Reconstruction
 
 _SITE_UNITS = {"y": "px", "x": "px", "brightness": "counts"}
 _SHOT_UNITS = {
@@ -142,10 +143,21 @@ def _compared(frames: list[FrameResult]) -> PairComparison | None:
     """Compare the first two images of shots; None where no site is valid in both of them."""
     first = [frame.result.images[0].found for frame in frames]
     second = [frame.result.images[1].found for frame in frames]
+    # where decisions were made by hand they count, and not the probabilities
+    by_hand = not all(_by_probability(found) for found in (*first, *second))
     try:
-        return compare(first, second, frames[0].result.images[0].lattice)
+        return compare(
+            first,
+            second,
+            frames[0].result.images[0].lattice,
+            corrected=False if by_hand else None,
+        )
     except ValueError:  # no shot shows any contrast
         return None
+
+
+def _by_probability(found: Reconstruction) -> bool:
+    return np.array_equal(found.occupied, found.probability > 0.5)
 
 
 def _rates(comparison: PairComparison | None, *, trials: bool = False) -> dict[str, float]:

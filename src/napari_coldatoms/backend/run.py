@@ -57,12 +57,15 @@ class Run:
         In the stack's order; only those that were done.
     cancelled : bool
         Whether it was stopped before all frames were done.
+    context
+        What all frames share, as the analysis prepared it.
     """
 
     analysis: Analysis
     stack: xr.DataArray
     frames: tuple[FrameResult, ...]
     cancelled: bool = False
+    context: Any = None
 
     @property
     def good(self) -> tuple[FrameResult, ...]:
@@ -125,6 +128,7 @@ def run(
     cancel: Cancel = None,
     frames: Iterable[tuple[int, ...]] | None = None,
     in_flight: int | None = None,
+    context: Any = None,
 ) -> Run:
     """Run an analysis over every frame of a stack.
 
@@ -145,6 +149,8 @@ def run(
     in_flight : int, optional
         How many frames may be in memory at once when there is an executor; twice the number of
         processors by default. Lazy stacks are never read whole.
+    context : optional
+        What all frames share, where that is there already; by default it is prepared.
 
     Returns
     -------
@@ -160,7 +166,8 @@ def run(
     """
     leading = leading_dims(stack)
     wanted = _indices(stack, leading, frames)
-    context = analysis.prepare(stack)
+    if context is None:
+        context = analysis.prepare(stack)
     by_frame = isinstance(context, FrameContexts)
     coords: dict[int, dict[str, Any]] = {}
 
@@ -187,7 +194,7 @@ def run(
         if progress is not None:
             progress(len(results), len(wanted))
     ordered = tuple(results[place] for place in sorted(results))
-    return Run(analysis, stack, ordered, cancelled=len(ordered) < len(wanted))
+    return Run(analysis, stack, ordered, len(ordered) < len(wanted), context)
 
 
 def leading_dims(stack: xr.DataArray) -> list[Hashable]:

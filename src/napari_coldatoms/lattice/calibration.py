@@ -86,6 +86,9 @@ class Calibration:
         Brightness that divides empty from occupied for each site, in counts.
     source : str
         The images it was made from.
+    offset, gain : float
+        Of the camera, in counts and in counts per photoelectron: the images were taken as
+        (counts - offset) / gain, in photoelectrons, before all else.
     """
 
     lattice: Lattice
@@ -97,6 +100,8 @@ class Calibration:
     relative_brightness: FloatArray | None = None
     threshold: FloatArray | None = None
     source: str = ""
+    offset: float = 0.0
+    gain: float = 1.0
 
     def __repr__(self) -> str:
         quality = self.quality
