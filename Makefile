@@ -15,7 +15,7 @@ help:
 	@echo "make lint      style, types, layering, manifest"
 	@echo "make bench     how fast the computations are"
 	@echo "make accuracy  the full accuracy tables, recorded in docs/"
-	@echo "make sweeps    accuracy, time and robustness of the lattice estimators, drawn in docs/gallery"
+	@echo "make sweeps    the lattice estimators beside the figures of their paper, drawn in docs/gallery"
 	@echo "make docs      the documentation, in docs/_build/html"
 
 install: $(VENV)/.installed
@@ -57,9 +57,11 @@ accuracy: install
 	$(BIN)/python -m benchmarks.accuracy
 
 sweeps: $(VENV)/.docs
+	$(BIN)/python -m benchmarks.sweeps histograms
 	$(BIN)/python -m benchmarks.sweeps snr
 	$(BIN)/python -m benchmarks.sweeps runtime
 	$(BIN)/python -m benchmarks.sweeps robustness
+	$(BIN)/python -m benchmarks.sweeps regularisation
 
 docs: $(VENV)/.docs
 	sh tools/with_display.sh $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -1,4 +1,4 @@
-"""Run one sweep: ``python -m benchmarks.sweeps snr|runtime|robustness [--redraw]``."""
+"""Run one sweep: ``python -m benchmarks.sweeps NAME [--redraw]``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from types import ModuleType
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks.sweeps import gallery, robustness, runtime, snr
+from benchmarks.sweeps import gallery, histograms, regularisation, robustness, runtime, snr
 from benchmarks.timing import machine
 
-SWEEPS: dict[str, ModuleType] = {"snr": snr, "runtime": runtime, "robustness": robustness}
+# in the order of the paper's figures
+SWEEPS: dict[str, ModuleType] = {
+    "histograms": histograms,
+    "snr": snr,
+    "runtime": runtime,
+    "robustness": robustness,
+    "regularisation": regularisation,
+}
 
 
 def main(arguments: list[str]) -> int:

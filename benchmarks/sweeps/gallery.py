@@ -34,11 +34,15 @@ def pyplot() -> Any:
 
 
 def write_rows(name: str, rows: list[Row], note: str) -> None:
-    """Write the figures of a sweep with a line on how they were made."""
+    """Write the figures of a sweep with a line on how they were made.
+
+    Rows need not have the same columns; what a row has not is left empty.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
     with (FOLDER / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {note}\n")
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         table.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
 
@@ -50,7 +54,10 @@ def read_rows(name: str) -> tuple[list[Row], str]:
         raise SystemExit(f"expected the figures of an earlier run, found no {path}")
     with path.open(encoding="utf-8") as file:
         note = file.readline().removeprefix("# ").strip()
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        rows = [
+            {key: float(value) for key, value in row.items() if value}
+            for row in csv.DictReader(file)
+        ]
     return rows, note
 
 

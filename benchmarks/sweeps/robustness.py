@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy import table
+from benchmarks.sweeps import first_example
 from benchmarks.sweeps.gallery import LOOKS, METHODS, Row
 from benchmarks.sweeps.scores import errors, squared_residuals
-from napari_coldatoms.lattice import GaussianPSF, Lattice, Reconstructor, Simulation, simulate
+from napari_coldatoms.lattice import Reconstructor, Simulation
 
-SPACING, HWHM = 4.0, 3.0
-BRIGHTNESS, BACKGROUND, READ_NOISE = 1000.0, 50.0, 2.0
+IMAGING = first_example.IMAGING
 OFFSETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # px
 WIDTHS = (-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15, 0.2)  # of the HWHM
 WAYS = (
@@ -39,26 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    lattice = Lattice.square(SPACING, (options.sites, options.sites), origin=(10.3, 9.6))
-    shape = lattice.frame_shape(12)
-    truths = [
-        simulate(
-            lattice,
-            GaussianPSF(HWHM),
-            image_shape=shape,
-            occupancy=0.5,
-            brightness=BRIGHTNESS,
-            brightness_sd=0.1 * BRIGHTNESS,
-            background=BACKGROUND,
-            read_noise=READ_NOISE,
-            rng=np.random.default_rng([options.seed, k]),
-        )
-        for k in range(options.images)
-    ]
+    lattice, shape = first_example.sites(options.sites)
+    truths = [first_example.image(lattice, shape, options.seed, k) for k in range(options.images)]
     rows = []
     for offset, width in [(x, 0.0) for x in OFFSETS] + [(0.0, w) for w in WIDTHS]:
         moved = lattice.shift((0.0, offset))
-        reconstructor = Reconstructor(moved, GaussianPSF(HWHM * (1 + width)), image_shape=shape)
+        reconstructor = Reconstructor(moved, first_example.PSF.scaled(1 + width), image_shape=shape)
         rows.append(one_error(reconstructor, truths, {"offset": offset, "width": width}))
         print(f"{offset} px, {100 * width:.0f} %", flush=True)
     return rows
@@ -72,8 +58,8 @@ def one_error(reconstructor: Reconstructor, truths: list[Simulation], row: Row) 
             reconstructor.reconstruct(
                 truth.image,
                 method=method,
-                background=BACKGROUND,
-                read_noise=READ_NOISE,
+                background=IMAGING.background,
+                read_noise=IMAGING.read_noise,
                 bad_pixels=None,
                 misfit="auto" if how == "adjusted" else None,
             )
@@ -81,7 +67,7 @@ def one_error(reconstructor: Reconstructor, truths: list[Simulation], row: Row) 
         ]
         pairs = list(zip(results, truths, strict=True))
         ssr = np.mean([squared_residuals(found, truth) for found, truth in pairs])
-        row[f"{method} {how} ssr"] = float(ssr) / BRIGHTNESS**2
+        row[f"{method} {how} ssr"] = float(ssr) / IMAGING.brightness**2
         row[f"{method} {how} errors"] = sum(errors(found, truth) for found, truth in pairs)
     return row
 

@@ -16,21 +16,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy import table
+from benchmarks.sweeps import first_example
 from benchmarks.sweeps.gallery import LOOKS, METHODS, Row
 from benchmarks.timing import medians
-from napari_coldatoms.lattice import (
-    GaussianPSF,
-    ImagingParameters,
-    Lattice,
-    Reconstructor,
-    simulate,
-)
+from napari_coldatoms.lattice import Lattice, Reconstructor, simulate
 from napari_coldatoms.lattice.deconvolution import Deconvolver
 
-PSF = GaussianPSF(3.0)
-IMAGING = ImagingParameters(
-    occupancy=0.5, brightness=1000.0, brightness_sd=100.0, background=50.0, read_noise=2.0
-)
+PSF, IMAGING = first_example.PSF, first_example.IMAGING
 REAL_TIME = 0.1  # s, the paper's limit for 100 × 100 sites
 
 

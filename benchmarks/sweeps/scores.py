@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_coldatoms.lattice import Reconstruction, Simulation
+
+FloatArray = NDArray[np.float64]
 
 
 def squared_residuals(found: Reconstruction, truth: Simulation) -> float:
@@ -14,8 +17,13 @@ def squared_residuals(found: Reconstruction, truth: Simulation) -> float:
     """
     brightness = found.brightness
     if found.method == "deconvolution":
-        brightness = np.polyval(np.polyfit(brightness, truth.brightness, 1), brightness)
+        brightness = best_affine(brightness, truth.brightness)
     return float(np.mean((brightness - truth.brightness) ** 2))
+
+
+def best_affine(brightness: FloatArray, truth: FloatArray) -> FloatArray:
+    """Return brightnesses after the affine map of the least squared error."""
+    return np.asarray(np.polyval(np.polyfit(brightness, truth, 1), brightness))
 
 
 def errors(found: Reconstruction, truth: Simulation) -> int:
@@ -25,8 +33,12 @@ def errors(found: Reconstruction, truth: Simulation) -> int:
 
 def least_errors(found: Reconstruction, truth: Simulation) -> int:
     """Return the number of errors of the threshold with the fewest, which needs the truth."""
-    order = np.argsort(found.brightness, kind="stable")
-    occupied = truth.occupied[order]
-    below = np.concatenate([[0], np.cumsum(occupied)])
-    above = np.concatenate([[0], np.cumsum(~occupied)])
+    return fewest_errors(found.brightness, truth.occupied)
+
+
+def fewest_errors(brightness: FloatArray, occupied: NDArray[np.bool_]) -> int:
+    """Return the number of errors of the best threshold for some brightnesses."""
+    ordered = occupied[np.argsort(brightness, kind="stable")]
+    below = np.concatenate([[0], np.cumsum(ordered)])
+    above = np.concatenate([[0], np.cumsum(~ordered)])
     return int((below + above[-1] - above).min())
