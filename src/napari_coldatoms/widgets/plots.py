@@ -1,4 +1,4 @@
-"""The plots, all pyqtgraph behind one class, in the colours of napari's theme."""
+"""What all plots share: pyqtgraph in the colours of napari's theme; and the plot of cuts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_coldatoms.widgets.cuts import Cut
@@ -17,18 +17,36 @@ from napari_coldatoms.widgets.cuts import Cut
 
 @dataclass(frozen=True)
 class PlotColors:
-    """Colours of a plot as ``#rrggbb``."""
+    """Colours of a plot as ``#rrggbb``.
+
+    Those of sites with and without an atom are as in the layer of sites; marked ones have another.
+    """
 
     background: str
     text: str
     axis: str
     data: str
     model: str
+    atom: str
+    empty: str
+    marked: str
 
 
-# data and model are told apart by lightness too, on either background
-_DARK = {"data": "#7fc8ff", "model": "#ffb000"}
-_LIGHT = {"data": "#1f5fa8", "model": "#c43c00"}
+# told apart by lightness too, on either background, and by the colour-blind (Okabe and Ito)
+_DARK = {
+    "data": "#7fc8ff",
+    "model": "#ffb000",
+    "atom": "#e69f00",
+    "empty": "#56b4e9",
+    "marked": "#f0f1f2",
+}
+_LIGHT = {
+    "data": "#1f5fa8",
+    "model": "#c43c00",
+    "atom": "#c65a00",
+    "empty": "#2a86c7",
+    "marked": "#1e1e21",
+}
 
 
 def plot_colors(theme_id: str) -> PlotColors:
@@ -43,7 +61,104 @@ def plot_colors(theme_id: str) -> PlotColors:
     )
 
 
-class CutPlot(pg.GraphicsLayoutWidget):
+class PickBox(pg.ViewBox):
+    """A view that tells where it is clicked and, if it `selects`, over what it is dragged.
+
+    Without `selects` the left button moves the view. A double click shows all again.
+    """
+
+    clicked = Signal(float, float, bool)
+    """At x, y of the plot; whether Shift was held."""
+    swept = Signal(float, float, bool)
+    """Dragged from one x to another; whether the button is up again."""
+    reset = Signal()
+
+    def __init__(self, *, selects: bool) -> None:
+        super().__init__(enableMenu=False)
+        self._selects = selects
+
+    def mouseClickEvent(self, event: Any) -> None:
+        """Tell of a click with the left button."""
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
+        event.accept()
+        if event.double():
+            self.reset.emit()
+            return
+        place = self.mapToView(event.pos())
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        self.clicked.emit(place.x(), place.y(), shift)
+
+    def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
+        """Tell of a drag with the left button."""
+        if not self._selects or event.button() != Qt.MouseButton.LeftButton or axis is not None:
+            super().mouseDragEvent(event, axis)
+            return
+        event.accept()
+        begin, end = self.mapToView(event.buttonDownPos()), self.mapToView(event.pos())
+        self.swept.emit(begin.x(), end.x(), bool(event.isFinish()))
+
+
+class ThemedPlot(pg.GraphicsLayoutWidget):
+    """Plots in the colours of a theme, zoomed by the wheel with Ctrl only.
+
+    Sub-classes call `add_axes` for each plot, then `set_theme`, and draw in `draw`.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self.axes: list[Any] = []
+        self._colors = plot_colors("dark")
+        self.ci.layout.setContentsMargins(0, 4, 4, 6)
+        self.ci.layout.setSpacing(0)
+
+    @property
+    def colors(self) -> PlotColors:
+        """The colours in use."""
+        return self._colors
+
+    def add_axes(self, column: int = 0, view: PickBox | None = None) -> Any:
+        """Add a plot and return it."""
+        item = self.addPlot(row=0, col=column, viewBox=view)
+        item.hideButtons()
+        item.setMenuEnabled(False)
+        for side in ("left", "bottom"):
+            item.getAxis(side).enableAutoSIPrefix(False)
+        self.axes.append(item)
+        return item
+
+    def set_theme(self, theme_id: str) -> None:
+        """Take the colours of a theme of napari."""
+        self._colors = plot_colors(theme_id)
+        self.setBackground(self._colors.background)
+        for item in self.axes:
+            for side in ("left", "bottom"):
+                axis = item.getAxis(side)
+                axis.setPen(self._colors.axis)
+                axis.setTextPen(self._colors.text)
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw everything anew, in the colours in use."""
+
+    def set_labels(self, item: Any, *, left: str, bottom: str) -> None:
+        """Name the axes of a plot."""
+        for side, label in (("left", left), ("bottom", bottom)):
+            axis = item.getAxis(side)
+            axis.setLabel(label, color=self._colors.text)
+            # pyqtgraph centres a label when the axis changes its size, not when the text does
+            axis.resizeEvent()
+
+    def wheelEvent(self, event: Any) -> None:
+        """Zoom with Ctrl only."""
+        # inside a scroll area the wheel scrolls; with Ctrl it zooms
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class CutPlot(ThemedPlot):
     """Two cuts side by side with one value axis: the data as points, the fit as a line.
 
     The line is dashed where there is no fit, but only the Gaussian of a mask.
@@ -58,25 +173,18 @@ class CutPlot(pg.GraphicsLayoutWidget):
         super().__init__(parent=parent)
         self._cuts: tuple[Cut, ...] = ()
         self._quantity = ""
-        self._items: list[Any] = []
         self._data: list[Any] = []
         self._model: list[Any] = []
-        self.ci.layout.setContentsMargins(0, 4, 4, 6)
-        self.ci.layout.setSpacing(0)
         for column in range(2):
-            item = self.addPlot(row=0, col=column)
-            item.hideButtons()
-            item.setMenuEnabled(False)
-            for side in ("left", "bottom"):
-                item.getAxis(side).enableAutoSIPrefix(False)
+            item = self.add_axes(column)
             self._data.append(item.plot(antialias=True))
             self._model.append(item.plot(antialias=True))
-            self._items.append(item)
-        self._items[1].setYLink(self._items[0])
-        self._items[1].getAxis("left").setStyle(showValues=False)
-        self._items[1].getAxis("left").setWidth(8)
-        self._items[0].getAxis("left").setWidth(50)
-        for item in self._items:
+        first, second = self.axes
+        second.setYLink(first)
+        second.getAxis("left").setStyle(showValues=False)
+        second.getAxis("left").setWidth(8)
+        first.getAxis("left").setWidth(50)
+        for item in self.axes:
             item.getAxis("bottom").setHeight(40)
         self.set_theme(theme_id)
 
@@ -85,37 +193,22 @@ class CutPlot(pg.GraphicsLayoutWidget):
         """The cuts shown; empty where there are none."""
         return self._cuts
 
-    @property
-    def colors(self) -> PlotColors:
-        """The colours in use."""
-        return self._colors
-
-    def set_theme(self, theme_id: str) -> None:
-        """Take the colours of a theme of napari."""
-        self._colors = plot_colors(theme_id)
-        self.setBackground(self._colors.background)
-        for item in self._items:
-            for side in ("left", "bottom"):
-                axis = item.getAxis(side)
-                axis.setPen(self._colors.axis)
-                axis.setTextPen(self._colors.text)
-        self._draw()
-
     def show_cuts(self, cuts: Sequence[Cut], quantity: str = "") -> None:
         """Show two cuts; `quantity` names what the values are."""
         self._cuts = tuple(cuts)
         self._quantity = quantity
-        self._draw()
-        for item in self._items:
+        self.draw()
+        for item in self.axes:
             item.enableAutoRange()
 
     def clear_cuts(self) -> None:
         """Show nothing."""
         self.show_cuts(())
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw both cuts."""
         colors = self._colors
-        for i, item in enumerate(self._items):
+        for i, item in enumerate(self.axes):
             cut = self._cuts[i] if i < len(self._cuts) else None
             self._data[i].setData(
                 *((cut.position, cut.data) if cut else (np.empty(0), np.empty(0))),
@@ -132,29 +225,18 @@ class CutPlot(pg.GraphicsLayoutWidget):
                 *((cut.position, cut.model) if cut else (np.empty(0), np.empty(0))),
                 pen=pg.mkPen(colors.model, width=2, style=style),
             )
-            label = f"{cut.title} ({_UNIT_SIGNS.get(cut.unit, cut.unit)})" if cut else ""
-            item.setLabel("bottom", label, color=colors.text)
-        quantity = self._quantity if self._cuts else ""
-        self._items[0].setLabel("left", quantity, color=colors.text)
-        for item in self._items:
-            for side in ("left", "bottom"):
-                # pyqtgraph centres a label when the axis changes its size, not when the text does
-                item.getAxis(side).resizeEvent()
+            label = f"{cut.title} ({unit_sign(cut.unit)})" if cut else ""
+            quantity = self._quantity if self._cuts and i == 0 else ""
+            self.set_labels(item, left=quantity, bottom=label)
 
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the rest of a dock."""
         return QSize(340, 190)
 
-    def wheelEvent(self, event: Any) -> None:
-        """Zoom with Ctrl only."""
-        # inside a scroll area the wheel scrolls; with Ctrl it zooms
-        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
-
-_UNIT_SIGNS = {"um": "µm"}
+def unit_sign(unit: str) -> str:
+    """Return how a unit is written for short."""
+    return {"um": "µm", "photoelectrons": "e⁻"}.get(unit, unit)
 
 
 def _hex(color: Any) -> str:
