@@ -123,3 +123,47 @@ def series():
         coords={"hold": ("shot", np.array([1.0, 2.0, 3.0]), {"units": "ms"})},
         attrs={"kind": "optical_depth", "source": "/data/series.h5"},
     )
+
+
+@pytest.fixture(scope="session")
+def site_image() -> Callable:
+    """Return a function that makes an image of a lattice as it is judged, from two modes."""
+    from napari_coldatoms.analyses.lattice_series import Place
+    from napari_coldatoms.analyses.site_result import SiteImage
+    from napari_coldatoms.lattice.geometry import Lattice
+    from napari_coldatoms.lattice.parameters import ImagingParameters
+    from napari_coldatoms.lattice.reconstruction import Reconstruction
+    from napari_coldatoms.statistics.mixture import Mixture
+
+    modes = Mixture(np.array([0.6, 0.4]), np.array([0.0, 1000.0]), np.array([60.0, 120.0]))
+
+    def make(shape=(50, 50), *, seed=1, contrast=True, remarks=()) -> SiteImage:
+        """Three sites are not valid; without contrast all are empty."""
+        rng = np.random.default_rng(seed)
+        lattice = Lattice.square(4.0, shape)
+        upper = ((rng.random(len(lattice)) < modes.weights[1]) & contrast).astype(int)
+        brightness = rng.normal(modes.means[upper], modes.sds[upper])
+        valid = np.arange(len(lattice)) >= 3
+        brightness[~valid] = np.nan
+        probability = np.where(contrast, modes.probability(brightness), np.nan)
+        errors = np.minimum(probability, 1 - probability)[valid]
+        found = Reconstruction(
+            brightness=brightness,
+            occupied=probability > 0.5,
+            probability=probability,
+            threshold=modes.threshold,
+            mixture=modes,
+            predicted_error_rate=float(errors.mean()),
+            snr_db=14.8 if contrast else np.nan,
+            background=np.full((1, 1), 50.0),
+            parameters=ImagingParameters(0.4, 1000, 100, 50),
+            valid=valid,
+            bad_pixels=np.zeros((1, 1), dtype=bool),
+            has_contrast=contrast,
+            remarks=(),
+            method="local",
+        )
+        place = Place((0.1, -0.2), (0.02, 0.03), 12.0, True)
+        return SiteImage(found, lattice, place, (0.1, -0.2), 0, tuple(remarks))
+
+    return make

@@ -22,6 +22,10 @@ def test_lines_and_text_stand_out_of_the_background(theme: str) -> None:
     for color in (colors.text, colors.data, colors.model):
         bright, dim = sorted([luminance(color), background], reverse=True)
         assert (bright + 0.05) / (dim + 0.05) >= 4, (theme, color)
+    # bars are larger than lines; the least that WCAG 2 asks for graphics
+    for color in (colors.atom, colors.empty, colors.marked):
+        bright, dim = sorted([luminance(color), background], reverse=True)
+        assert (bright + 0.05) / (dim + 0.05) >= 3, (theme, color)
 
 
 def test_the_plot_shows_data_and_model(qtbot) -> None:

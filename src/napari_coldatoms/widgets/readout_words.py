@@ -51,21 +51,18 @@ def image_words(
     judged = found.has_contrast or by_hand
     sign = unit_sign(unit)
     light = found.parameters
-    known = found.has_contrast
-    words = {
+    scatter = value_text(float(light.brightness), float(light.brightness_sd))
+    return {
         "atoms": f"{atoms} of {sites}" if judged else f"{NOT_JUDGED} ({sites} sites)",
         "filling": share_text(*_filling(atoms, sites)) if judged else NOT_JUDGED,
         "errors": errors_text(_errors(image, counted), sites),
         "snr": f"{found.snr_db:.1f} dB" if math.isfinite(found.snr_db) else NOTHING,
         "threshold": f"{found.threshold:.4g} {sign}" if judged else NOTHING,
-        "brightness": f"{value_text(light.brightness, light.brightness_sd)} {sign} per atom"
-        if known
-        else NOTHING,
+        "brightness": f"{scatter} {sign} per atom" if found.has_contrast else NOTHING,
         "background": f"{float(found.background.mean()):.4g} {sign} per px",
         "offset": _offset(image),
         "remarks": "\n".join(_remarks(image, judged=judged, sites=sites)),
     }
-    return words
 
 
 def share_text(value: float, low: float, high: float) -> str:

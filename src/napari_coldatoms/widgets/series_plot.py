@@ -61,6 +61,13 @@ class _Combo(QComboBox):
         self.blockSignals(False)
 
 
+class _Dots(pg.ScatterPlotItem):
+    """Points that leave clicks to the view, which also knows those beside them."""
+
+    def mouseClickEvent(self, event: Any) -> None:
+        event.ignore()
+
+
 class _Series(ThemedPlot):
     """The plot itself: up to two series of points with error bars, and a marker."""
 
@@ -84,7 +91,7 @@ class _Series(ThemedPlot):
         self._item.addItem(self._marker, ignoreBounds=True)
         self._errors = [pg.PlotCurveItem(connect="pairs") for _ in _SYMBOLS]
         self._lines = [pg.PlotCurveItem() for _ in _SYMBOLS]
-        self._dots = [pg.ScatterPlotItem(pxMode=True) for _ in _SYMBOLS]
+        self._dots = [_Dots(pxMode=True) for _ in _SYMBOLS]
         for item in (*self._errors, *self._lines, *self._dots):
             self._item.addItem(item)
         self.set_theme(theme_id)
