@@ -1,0 +1,203 @@
+"""A grid over an image, moved by its outline, in a real napari window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import Points, Shapes
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_coldatoms.images.stack import make_stack
+from napari_coldatoms.lattice import Lattice
+from napari_coldatoms.widgets.base import is_source
+from napari_coldatoms.widgets.lattice_grid import LatticeGrid, affine_map, outline
+
+SITES = Lattice.triangular(6.0, (8, 10), origin=(25, 20), angle=0.1)
+TURN = np.array([[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]])
+
+
+@pytest.fixture
+def image(add):
+    pictures = np.random.default_rng(3).normal(100, 10, (3, 80, 120))
+    return add(make_stack(pictures, pixel_size=0.5, name="shots"), translate=(0, 7, -3))
+
+
+@pytest.fixture
+def grid(viewer, image, qapp):
+    grid = LatticeGrid(viewer, image, qapp)
+    yield grid
+    grid.deleteLater()
+
+
+def layers_of(viewer) -> tuple[Shapes, Points]:
+    return viewer.layers["shots grid"], viewer.layers["shots grid sites"]
+
+
+def settle() -> None:
+    for _ in range(3):
+        QApplication.processEvents()
+
+
+def test_the_outline_of_a_lattice_holds_half_a_cell_around_its_sites() -> None:
+    mask = np.zeros((8, 10), dtype=bool)
+    mask[2:5, 3:9] = True
+    part = Lattice(SITES.vectors, SITES.origin, (8, 10), mask=mask)
+    shoulders = [(1.5, 2.5), (1.5, 8.5), (4.5, 8.5), (4.5, 2.5)]
+    expected = [SITES.origin + np.array(at) @ SITES.vectors for at in shoulders]
+    np.testing.assert_allclose(outline(part), expected)
+    places = Lattice.from_positions([[10, 10], [10, 18], [20, 14.0]])
+    low, high = outline(places)[[0, 2]]
+    np.testing.assert_allclose(low + high, (30, 28))
+    assert (low < 10).all()
+    matrix, offset = affine_map(outline(part), outline(part) @ TURN.T + (3, 4))
+    np.testing.assert_allclose(matrix, TURN)
+    np.testing.assert_allclose(offset, (3, 4))
+
+
+def test_the_grid_lies_on_the_image_and_is_found_again(viewer, image, grid) -> None:
+    viewer.layers.selection.active = image
+    grid.show(SITES)
+    assert viewer.layers.selection.active == image
+    shape, points = layers_of(viewer)
+    for layer in (shape, points):
+        assert layer.ndim == 2
+        np.testing.assert_allclose(layer.scale, (0.5, 0.5))
+        np.testing.assert_allclose(layer.translate, (7, -3))
+        assert layer.units == image.units[1:]
+        assert layer.axis_labels == ("y", "x")
+        assert not is_source(layer)
+    np.testing.assert_allclose(points.data, SITES.positions)
+    assert shape.mode == "select"
+    assert set(shape.selected_data) == {0}
+
+    image.name, image.scale = "renamed", (1, 0.25, 0.25)
+    other = LatticeGrid(viewer, image, grid)  # as of a widget that was opened again
+    other.show(SITES.shift((1, 1)), grab=True)
+    assert len(viewer.layers) == 3
+    assert [layer.name for layer in viewer.layers] == [
+        "renamed",
+        "renamed grid sites",
+        "renamed grid",
+    ]
+    assert viewer.layers.selection.active == shape
+    np.testing.assert_allclose(points.data, SITES.positions + 1)
+    np.testing.assert_allclose(points.scale, (0.25, 0.25))
+
+
+def test_an_outline_turned_and_stretched_takes_the_lattice_along(viewer, grid) -> None:
+    grid.show(SITES, grab=True)
+    shape, points = layers_of(viewer)
+    seen = []
+    grid.moved.connect(seen.append)
+    stretch = np.array([[1.05, 0.0], [0.0, 0.9]])
+    for matrix in (TURN, stretch):
+        before = grid.lattice.positions
+        shape.data = [shape.data[0] @ matrix.T + (0.4, -2)]
+        settle()
+        np.testing.assert_allclose(grid.lattice.positions, before @ matrix.T + (0.4, -2))
+        np.testing.assert_allclose(points.data, grid.lattice.positions)
+    assert len(seen) == 2
+    # a corner alone: a parallelogram as near to it as can be
+    corners = shape.data[0].copy()
+    corners[0] += (4.0, 0.0)
+    shape.data = [corners]
+    settle()
+    now = shape.data[0]
+    np.testing.assert_allclose(now[0] + now[2], now[1] + now[3])
+    np.testing.assert_allclose(now, outline(grid.lattice))
+
+
+def test_an_outline_that_is_spoiled_is_put_back(viewer, grid) -> None:
+    grid.show(SITES)
+    shape, points = layers_of(viewer)
+    told = []
+    grid.mended.connect(told.append)
+
+    def add_corner() -> None:
+        shape.data = [np.vstack([shape.data[0], [0.0, 0.0]])]
+
+    def flatten() -> None:
+        shape.data = [shape.data[0] * (1, 0)]
+
+    def second() -> None:
+        shape.add_rectangles([[(0, 0), (9, 9)]])
+
+    def delete() -> None:
+        shape.selected_data = {0}
+        shape.remove_selected()
+
+    for spoil in (add_corner, flatten, second, delete):
+        spoil()
+        settle()
+        assert len(shape.data) == 1, spoil
+        np.testing.assert_allclose(shape.data[0], outline(SITES))
+        np.testing.assert_allclose(points.data, SITES.positions)
+        assert set(shape.selected_data) == {0}
+    assert len(told) == 4
+    assert "four corners" in told[0]
+
+
+def test_a_layer_that_is_deleted_turns_the_grid_off(viewer, image, grid) -> None:
+    gone = []
+    grid.vanished.connect(lambda: gone.append(1))
+    grid.show(SITES)
+    viewer.layers.remove("shots grid sites")
+    settle()
+    assert [layer.name for layer in viewer.layers] == ["shots"]
+    assert not grid.visible
+    assert gone == [1]
+    grid.show()
+    assert len(viewer.layers) == 3
+    np.testing.assert_allclose(layers_of(viewer)[1].data, SITES.positions)
+    grid.hide()
+    assert len(viewer.layers) == 1
+    assert gone == [1]
+    grid.show()
+    viewer.layers.remove(image)
+    settle()
+    assert len(viewer.layers) == 0
+    grid.show(SITES)
+    assert len(viewer.layers) == 0
+
+
+def test_the_sites_follow_the_mouse(qtbot, viewer, grid) -> None:
+    """A drag of the outline with real events: the sites go along before it ends."""
+    grid.show(SITES, grab=True)
+    _, points = layers_of(viewer)
+    viewer.reset_view()
+    qtbot.wait(50)
+    # the window's canvas: tests may look behind the public face of the viewer
+    canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
+    middle = QPointF(canvas.width() / 2, canvas.height() / 2)
+    step = QPointF(15, 10)
+    zoom = viewer.scene.camera.zoom * 0.5  # canvas pixels per camera pixel
+
+    def send(kind: QEvent.Type, at: QPointF, held: Qt.MouseButton) -> None:
+        button = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseMove else held
+        buttons = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseButtonRelease else held
+        event = QMouseEvent(
+            kind,
+            at,
+            QPointF(canvas.mapToGlobal(at.toPoint())),
+            button,
+            buttons,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(canvas, event)
+        qtbot.wait(20)  # events in quick succession are left out
+
+    left = Qt.MouseButton.LeftButton
+    send(QEvent.Type.MouseMove, middle, Qt.MouseButton.NoButton)
+    send(QEvent.Type.MouseButtonPress, middle, left)
+    for times in (1, 2, 3):
+        send(QEvent.Type.MouseMove, middle + times * step, left)
+        moved = times * np.array([step.y(), step.x()]) / zoom
+        np.testing.assert_allclose(points.data - SITES.positions, [moved] * 80, rtol=1e-3)
+        assert grid.lattice is SITES
+    send(QEvent.Type.MouseButtonRelease, middle + 3 * step, left)
+    settle()
+    expected = SITES.positions + 3 * np.array([step.y(), step.x()]) / zoom
+    np.testing.assert_allclose(grid.lattice.positions, expected, rtol=1e-3)
+    np.testing.assert_allclose(points.data, grid.lattice.positions)
