@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.lattice.pair_comparison import PARITY_NOTE, PairComparison
-from napari_coldatoms.widgets.base import button
+from napari_coldatoms.widgets.base import PREFERRED_WIDTH, button
 from napari_coldatoms.widgets.readout_words import BoolArray, image_words, pair_text
 from napari_coldatoms.widgets.series_plot import SeriesPlot
 from napari_coldatoms.widgets.site_plots import HistogramPlot
@@ -106,7 +108,6 @@ class ReadoutPanel(QWidget):
         self.setObjectName("readout")
         self._unit = "photoelectrons"
         self._shown: tuple[SiteImage, BoolArray | None, bool] | None = None
-        self._marked = 0
         self.values: dict[str, QLabel] = {}
         self.histogram = HistogramPlot(theme_id)
         self.series = SeriesPlot(theme_id)
@@ -203,7 +204,6 @@ class ReadoutPanel(QWidget):
 
     def mark_sites(self, selected: BoolArray | None) -> None:
         """Show sites, (n,) bool, as the filled part of their bars."""
-        self._marked = 0 if selected is None else int(selected.sum())
         self.histogram.mark_sites(selected)
         self._caption()
 
@@ -212,6 +212,23 @@ class ReadoutPanel(QWidget):
         self.histogram.set_theme(theme_id)
         self.series.set_theme(theme_id)
         self._caption()
+
+    def sizeHint(self) -> QSize:
+        """Return a size that has room for words in several lines."""
+        hint, layout = super().sizeHint(), self.layout()
+        width = self.width() if self.isVisible() else PREFERRED_WIDTH
+        if layout is None or not layout.hasHeightForWidth():
+            return hint
+        return QSize(hint.width(), layout.heightForWidth(width))
+
+    def resizeEvent(self, event: Any) -> None:
+        """Ask for another height where the width has changed."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.updateGeometry()
+
+    def _set_automatic(self) -> None:
+        self.threshold_set.emit(None)
 
     def _show_again(self) -> None:
         if self._shown is not None:
@@ -235,8 +252,12 @@ class ReadoutPanel(QWidget):
             "automatic",
             "threshold_automatic",
             "judge by probability again, and no more by the threshold set by hand",
-            lambda: self.threshold_set.emit(None),
+            self._set_automatic,
         )
+        # the histogram shall not move while the line in it is dragged
+        policy = self.automatic_button.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.automatic_button.setSizePolicy(policy)
         grid.addWidget(self.automatic_button, 3, 3)
         layout.addLayout(grid)
         layout.addWidget(self.remarks)
@@ -288,10 +309,9 @@ class ReadoutPanel(QWidget):
         value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         for one in (name, value):
             one.setToolTip(tooltip)
-        # a value may have two lines
-        name.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(name, at_row, column)
-        grid.addWidget(value, at_row, column + 1, 1, columns)
+        top = Qt.AlignmentFlag.AlignTop  # a value may have two lines
+        grid.addWidget(name, at_row, column, top)
+        grid.addWidget(value, at_row, column + 1, 1, columns, top)
         self.values[key] = value
 
     def _caption(self) -> None:
@@ -303,8 +323,8 @@ class ReadoutPanel(QWidget):
             kinds = [(colors.empty, "empty"), (colors.atom, "occupied")]
         else:
             kinds = []
-        if self._marked:
-            kinds.append((colors.marked, f"{self._marked} selected"))
+        if self.histogram.marked:
+            kinds.append((colors.marked, f"{self.histogram.marked} selected"))
         words = " ".join(
             f'<span style="color:{color}">■</span>&nbsp;{name.replace(" ", "&nbsp;")}'
             for color, name in kinds

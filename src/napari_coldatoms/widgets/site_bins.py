@@ -78,6 +78,12 @@ def outside(values: FloatArray, edges: FloatArray) -> tuple[int, int]:
     return int((values < edges[0]).sum()), int((values >= edges[-1]).sum())
 
 
+def band_of(limits: tuple[float, float], edges: FloatArray) -> tuple[float, float]:
+    """Return the part of the bins between two brightnesses, which may be infinite."""
+    low, high = np.clip(limits, edges[0], edges[-1])
+    return float(low), float(high)
+
+
 def limits(first: int, last: int, edges: FloatArray, values: FloatArray) -> tuple[float, float]:
     """Return the brightnesses of the bins from `first` to `last`.
 

@@ -15,6 +15,7 @@ from superqt.utils import QSignalThrottler
 from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.widgets.plots import PickBox, ThemedPlot, unit_sign
 from napari_coldatoms.widgets.site_bins import (
+    band_of,
     bin_of,
     count,
     limits,
@@ -64,8 +65,7 @@ class HistogramPlot(ThemedPlot):
         self._unit = ""
         self._log = False
         self._edges: FloatArray = np.empty(0)
-        self._selected: tuple[int, int] | None = None
-        self._begin: int | None = None
+        self._selected: tuple[float, float] | None = None
 
         self._view = PickBox(selects=True)
         self._view.setMouseEnabled(x=True, y=False)
@@ -104,10 +104,13 @@ class HistogramPlot(ThemedPlot):
 
     @property
     def selected(self) -> tuple[float, float] | None:
-        """Brightnesses of the bars selected."""
-        if self._selected is None or self._image is None:
-            return None
-        return limits(*self._selected, self._edges, self._brightness)
+        """Brightnesses of the bars selected; they stay so when another image is shown."""
+        return self._selected
+
+    @property
+    def marked(self) -> int:
+        """How many sites are marked."""
+        return 0 if self._marked is None else int(self._marked.sum())
 
     @property
     def beyond(self) -> tuple[int, int]:
@@ -146,9 +149,10 @@ class HistogramPlot(ThemedPlot):
         if not same:
             self._edges = np.empty(0) if image is None else site_bins(image.found)
             self._marked = None
-            self._choose(None)
+        before = self.threshold
         self.draw()
-        if not same:
+        moved = self.threshold != before and not self._line.moving
+        if not same or (moved and not self._sees_threshold()):
             self._show_all()
 
     def mark_sites(self, marked: BoolArray | None) -> None:
@@ -266,15 +270,17 @@ class HistogramPlot(ThemedPlot):
             self._line.setValue(place)
 
     def _draw_band(self) -> None:
-        self._band.setVisible(self._selected is not None)
+        band = None
+        if self._selected is not None and len(self._edges):
+            band = band_of(self._selected, self._edges)
+        self._band.setVisible(band is not None)
         shade = pg.mkColor(self._colors.text)
         shade.setAlpha(_BAND)
         self._band.setBrush(pg.mkBrush(shade))
         for edge in self._band.lines:
             edge.setPen(pg.mkPen(self._colors.text, width=1))
-        if self._selected is not None:
-            first, last = self._selected
-            self._band.setRegion((self._edges[first], self._edges[last + 1]))
+        if band is not None:
+            self._band.setRegion(band)
 
     def _show_all(self) -> None:
         if not len(self._edges):
@@ -285,6 +291,10 @@ class HistogramPlot(ThemedPlot):
         if threshold is not None and abs(threshold - low) < _FAR * (high - low):
             low, high = min(low, threshold), max(high, threshold)
         self._item.setXRange(low, high, padding=0.03)
+
+    def _sees_threshold(self) -> bool:
+        low, high = self._view.viewRange()[0]
+        return low <= float(self._line.value()) <= high
 
     def _bar_at(self, x: float, y: float) -> int | None:
         """Return the bar at a place of the plot, or just above it; None beside all bars."""
@@ -302,28 +312,29 @@ class HistogramPlot(ThemedPlot):
         bar = self._bar_at(x, y)
         if bar is None:
             self._choose(None)
-        elif shift and self._selected is not None:
-            self._choose((min(bar, self._selected[0]), max(bar, self._selected[1])))
-        else:
-            self._choose((bar, bar))
+            return
+        low, high = limits(bar, bar, self._edges, self._brightness)
+        if shift and self._selected is not None:
+            low, high = min(low, self._selected[0]), max(high, self._selected[1])
+        self._choose((low, high))
 
     def _on_sweep(self, begin: float, end: float, done: bool) -> None:
         if not len(self._edges):
             return
         inside = np.clip([begin, end], self._edges[0], np.nextafter(self._edges[-1], -math.inf))
         bars = bin_of(np.sort(inside), self._edges)
-        self._select((int(bars[0]), int(bars[1])))
+        self._select(limits(int(bars[0]), int(bars[1]), self._edges, self._brightness))
         if done:
-            self.range_selected.emit(self.selected)
+            self.range_selected.emit(self._selected)
 
-    def _choose(self, bars: tuple[int, int] | None) -> None:
-        """Select bars, and tell if they are others than before."""
-        if bars != self._selected:
-            self._select(bars)
-            self.range_selected.emit(self.selected)
+    def _choose(self, wanted: tuple[float, float] | None) -> None:
+        """Select brightnesses, and tell if they are others than before."""
+        if wanted != self._selected:
+            self._select(wanted)
+            self.range_selected.emit(wanted)
 
-    def _select(self, bars: tuple[int, int] | None) -> None:
-        self._selected = bars
+    def _select(self, wanted: tuple[float, float] | None) -> None:
+        self._selected = wanted
         self._draw_band()
 
     def keyPressEvent(self, event: Any) -> None:
@@ -343,6 +354,8 @@ class HistogramPlot(ThemedPlot):
 
     def _emit_set(self) -> None:
         self._throttle.cancel()
+        if not self._sees_threshold():
+            self._show_all()
         self.threshold_set.emit(float(self._line.value()))
 
 
