@@ -129,7 +129,7 @@ def test_normal_sites_around_a_cluster():
     scene = Scene(*square(4, 1.2), seed=1, noise=80.0)
     rng = np.random.default_rng(1)
     chance = np.clip(scene.occupied + rng.normal(0, 0.3, 16), 0.01, 0.99)
-    cluster = scene.optics.clusters[5]
+    cluster = scene.optics.overlaps.clusters[5]
     around = np.setdiff1d(np.arange(16), cluster)
     assert len(around) == 7
     exact = scene.brute_force(cluster, around, chance)
@@ -142,7 +142,7 @@ def test_certain_sites_around_keep_their_estimate():
     scene = Scene(*square(4, 1.2), seed=5, noise=80.0)
     rng = np.random.default_rng(2)
     chance = np.clip(scene.occupied + rng.normal(0, 0.3, 16), 0.01, 0.99)
-    cluster = scene.optics.clusters[5]
+    cluster = scene.optics.overlaps.clusters[5]
     around = np.setdiff1d(np.arange(16), cluster)
     fixed, around = around[:3], around[3:]
     chance[fixed] = 0.0
@@ -192,7 +192,7 @@ def test_each_centre_has_the_posterior_of_its_own_cluster():
     both = scene.posteriors([5, 10], estimate, chance)
     for site, probability in alone.items():
         assert both[site] == pytest.approx(probability[site], abs=1e-12)
-    clusters = [scene.optics.clusters[site] for site in (5, 10)]
+    clusters = [scene.optics.overlaps.clusters[site] for site in (5, 10)]
     shared = np.setdiff1d(np.intersect1d(*clusters), [5, 10])
     np.testing.assert_allclose(both[shared], alone[10][shared], atol=1e-12)
     untouched = np.setdiff1d(np.arange(16), np.concatenate(clusters))

@@ -60,8 +60,8 @@ def test_overlaps_are_those_of_the_projection(case):
     optics, matrix = case
     exact = (matrix.T @ matrix).toarray()
     found = np.zeros_like(exact)
-    rows = np.repeat(np.arange(len(optics)), np.diff(optics.ends))
-    found[rows, optics.sites] = optics.overlap
+    rows = np.repeat(np.arange(len(optics)), np.diff(optics.overlaps.ends))
+    found[rows, optics.overlaps.sites] = optics.overlaps.values
     # small ones may be left out, the others are exact
     np.testing.assert_allclose(found[found != 0], exact[found != 0], rtol=1e-9, atol=1e-15)
     most = optics.strength.max()
@@ -93,9 +93,9 @@ def test_image_into_a_given_array():
 def test_clusters_hold_each_site_and_those_it_shares_most_light_with():
     optics = make_optics(*CASES["any positions"], SHAPE)
     exact = np.zeros((len(optics), len(optics)))
-    rows = np.repeat(np.arange(len(optics)), np.diff(optics.ends))
-    exact[rows, optics.sites] = optics.overlap
-    for site, cluster in enumerate(optics.clusters):
+    rows = np.repeat(np.arange(len(optics)), np.diff(optics.overlaps.ends))
+    exact[rows, optics.overlaps.sites] = optics.overlaps.values
+    for site, cluster in enumerate(optics.overlaps.clusters):
         members = cluster[cluster >= 0]
         assert members[0] == site
         assert len(set(members)) == len(members)
@@ -109,14 +109,14 @@ def test_clusters_hold_each_site_and_those_it_shares_most_light_with():
 def test_clusters_of_a_square_lattice_are_its_nine_nearest():
     lattice = Lattice.square(4.0, (9, 10))
     optics = make_optics(lattice, PSF, SHAPE)
-    steps = lattice.labels[optics.clusters] - lattice.labels[:, None]
+    steps = lattice.labels[optics.overlaps.clusters] - lattice.labels[:, None]
     inner = np.all((lattice.labels > 0) & (lattice.labels < [8, 9]), axis=1)
     assert np.abs(steps[inner]).max() == 1
 
 
 def test_cover_leaves_no_site_out(case):
     optics, _ = case
-    clusters = optics.clusters[optics.cover]
+    clusters = optics.overlaps.clusters[optics.overlaps.cover]
     held = np.zeros(len(optics), dtype=bool)
     held[clusters[clusters >= 0]] = True
     assert held.all()
@@ -124,7 +124,7 @@ def test_cover_leaves_no_site_out(case):
 
 def test_cover_of_a_square_lattice_needs_about_a_ninth_of_the_clusters():
     optics = make_optics(Lattice.square(4.0, (30, 30)), PSF, (140, 140))
-    assert len(optics.cover) < 900 / 5
+    assert len(optics.overlaps.cover) < 900 / 5
 
 
 def test_relative_brightness_scales_the_light_of_sites():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
@@ -13,13 +14,14 @@ from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.reconstruct import Reconstructor
+from napari_coldatoms.lattice.reconstruction import Reconstruction
 from napari_coldatoms.lattice.track import PhaseTrack
 
 FloatArray = NDArray[np.float64]
 Pair = tuple[float, float]
 
-_COARSE, _FINE = 0.5, 0.02  # px; the reconstruction itself adjusts the rest of a coarse step
-_MOST_KEPT = 8
+_STEP = 0.02  # px, between places that reconstructors are made for
+_MOST_KEPT = 4
 _ALONE = 8.0  # px
 
 
@@ -74,42 +76,51 @@ class ShotContext:
     remarks: tuple[str, ...]
     token: str
 
-    def reconstructor(self, place: Place, *, adjusted: bool) -> tuple[Reconstructor, Pair]:
-        """Return what reconstructs images near a place, and the offset it is made for.
-
-        Where the reconstruction adjusts the place, a coarse one will do for many shots.
-        """
-        step = _COARSE if adjusted else _FINE
-        y, x = (step * round(value / step) for value in place.offset)
+    def reconstructor(self, place: Place, *, adjusted: bool = False) -> tuple[Reconstructor, Pair]:
+        """Return what reconstructs images at a place, and the offset it is made for."""
+        y, x = (round(_STEP * round(value / _STEP), 6) for value in place.offset)
         return _kept(self, (y, x)), (y, x)
 
+    def _make(self, offset: Pair) -> Reconstructor:
+        if offset != _CALIBRATED:
+            return _kept(self, _CALIBRATED).moved(offset)
+        known = self.calibration
+        return Reconstructor(
+            known.lattice,
+            known.psf,
+            image_shape=known.image_shape,
+            relative_brightness=self.relative_brightness,
+        )
 
+
+class _Slot:
+    """Holds a reconstructor; of several threads that want it, one makes it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made: Reconstructor | None = None
+
+    def get(self, make: Callable[[], Reconstructor]) -> Reconstructor:
+        with self._lock:
+            if self._made is None:
+                self._made = make()
+            return self._made
+
+
+_CALIBRATED: Pair = (0.0, 0.0)
 _lock = Lock()
-_reconstructors: dict[tuple[str, Pair], Reconstructor] = {}
+_slots: dict[tuple[str, Pair], _Slot] = {}
 
 
 def _kept(context: ShotContext, offset: Pair) -> Reconstructor:
+    """Return the reconstructor of an offset; those used last are kept."""
     key = (context.token, offset)
     with _lock:
-        if key in _reconstructors:
-            return _reconstructors[key]
-    made = _reconstructor(context.calibration, offset, context.relative_brightness)
-    with _lock:
-        while len(_reconstructors) >= _MOST_KEPT:
-            del _reconstructors[next(iter(_reconstructors))]
-        _reconstructors[key] = made
-    return made
-
-
-def _reconstructor(
-    calibration: Calibration, offset: Pair, relative: FloatArray | None
-) -> Reconstructor:
-    return Reconstructor(
-        calibration.lattice.shift(offset),
-        calibration.psf,
-        image_shape=calibration.image_shape,
-        relative_brightness=relative,
-    )
+        slot = _slots.pop(key, None) or _Slot()
+        _slots[key] = slot
+        while len(_slots) > _MOST_KEPT:
+            del _slots[next(iter(_slots))]
+    return slot.get(lambda: context._make(offset))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +179,23 @@ def places_of(track: PhaseTrack) -> tuple[Place, ...]:
             track.offset, track.stderr, track.contrast, track.trusted, strict=True
         )
     )
+
+
+def measured_place(place: Place, made_for: Pair, found: Reconstruction) -> Place:
+    """Return the place as the reconstruction of the image tells it, where that is more precise.
+
+    Parameters
+    ----------
+    place : Place
+        As it was known before.
+    made_for : (float, float)
+        Offset (y, x) of the reconstructor, in px.
+    found : Reconstruction
+    """
+    if not (place.trusted and np.all(np.less(found.place_error, place.stderr))):
+        return place
+    y, x = (a + b for a, b in zip(made_for, found.place, strict=True))
+    return replace(place, offset=(y, x), stderr=found.place_error)
 
 
 def spacing_of(lattice: Lattice) -> float:

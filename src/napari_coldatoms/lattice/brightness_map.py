@@ -159,7 +159,8 @@ def _equations(
     own = scale**2 * optics.strength
     doubt = own * occupied * (shot - occupied)  # <s s> - <s><s>
     both = diags_array(scale * occupied)
-    overlap = csr_array((optics.overlap, optics.sites, optics.ends), shape=(len(optics),) * 2)
+    shared = optics.overlaps
+    overlap = csr_array((shared.values, shared.sites, shared.ends), shape=(len(optics),) * 2)
     sites = both @ overlap @ both + diags_array(doubt)
     mixed = diags_array(occupied * optics.collect(good)) @ mesh.sites
     level = mesh.pixels.T @ diags_array(good.ravel()) @ mesh.pixels

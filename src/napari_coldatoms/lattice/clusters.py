@@ -69,12 +69,12 @@ def cluster_posteriors(
     central[centres] = True
     odds = math.log(prior.occupancy / (1 - prior.occupancy))
     _weigh(
-        optics.ends,
-        optics.sites,
-        optics.overlap,
+        optics.overlaps.ends,
+        optics.overlaps.sites,
+        optics.overlaps.values,
         scale,
         optics.strength,
-        optics.clusters,
+        optics.overlaps.clusters,
         centres,
         central,
         prior.brightness,

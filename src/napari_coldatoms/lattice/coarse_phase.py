@@ -129,7 +129,7 @@ def _peak(values: FloatArray, top: int) -> float:
 
 def _window(setup: Setup) -> FloatArray:
     """Return where in the frame the sites are, without their own pattern."""
-    light = setup.optics.image(np.ones(len(setup.optics)))
+    light = setup.optics.even_light
     spacing = math.sqrt(min(setup.lattice.site_area, float(light.size)))
     smooth = gaussian_filter(light, spacing, mode="constant")
     return np.asarray(np.minimum(smooth / max(float(smooth.max()), 1e-300), 1.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -14,6 +16,7 @@ _FULL = 0.9  # quantile of the rows
 _LEAST_ATOMS = 2.0  # in a row, over all shots
 _ROUNDS = 4
 _FEWEST_GAINED, _SHARE_GAINED = 3.0, 0.01  # atoms, and of all of them
+_NOTHING, _CLEAR = 0.5, 1.5  # of that gain, where only the light of the sites is known
 
 
 def covering(
@@ -81,27 +84,57 @@ def best_step(
     (2,) int array
         No step, unless another one holds considerably more atoms.
     """
+    step, gain = _most_gained(lattice, around, sites, occupied)
+    enough = max(_FEWEST_GAINED, _SHARE_GAINED * float(occupied.sum()))
+    return step if gain >= enough else np.zeros(2, dtype=np.intp)
+
+
+def likely_step(
+    lattice: Lattice, around: Lattice, sites: int, light: FloatArray
+) -> NDArray[np.intp] | None:
+    """Return what `best_step` would most likely be, from the light of the sites alone.
+
+    Parameters
+    ----------
+    lattice, around, sites
+        As of `best_step`.
+    light : (n,) array
+        A rough estimate of each site's brightness, in any unit; 0 where nothing is known.
+
+    Returns
+    -------
+    (2,) int array or None
+        None where it is not clear.
+    """
+    step, gain = _most_gained(lattice, around, sites, light)
+    # as many atoms as there are if every second site holds one
+    enough = max(_FEWEST_GAINED * 2 / len(lattice), _SHARE_GAINED) * float(light.sum())
+    if gain < _NOTHING * enough:
+        return np.zeros(2, dtype=np.intp)
+    return step if gain > _CLEAR * enough else None
+
+
+def _most_gained(
+    lattice: Lattice, around: Lattice, sites: int, held: NDArray[Any]
+) -> tuple[NDArray[np.intp], float]:
+    """Return the step to where a lattice holds the most, the shortest one, and how much more."""
     assert lattice.shape is not None
     assert around.shape is not None
-    atoms = np.zeros(around.shape)
-    atoms[tuple(around.labels.T)] = occupied
+    table = np.zeros(around.shape)
+    table[tuple(around.labels.T)] = held
     there = np.ones(lattice.shape) if lattice.mask is None else lattice.mask.astype(float)
     rows, columns = lattice.shape
     steps = np.array(
         [(i, j) for i in range(-sites, sites + 1) for j in range(-sites, sites + 1)], dtype=np.intp
     )
-    held = np.array(
+    sums = np.array(
         [
-            (atoms[sites + i : sites + i + rows, sites + j : sites + j + columns] * there).sum()
+            (table[sites + i : sites + i + rows, sites + j : sites + j + columns] * there).sum()
             for i, j in steps
         ]
     )
-    # of steps that hold the same, the shortest
-    best = int(np.lexsort((np.abs(steps).sum(axis=1), -held))[0])
-    now = float(held[len(steps) // 2])
-    gain = float(held[best]) - now
-    enough = max(_FEWEST_GAINED, _SHARE_GAINED * float(occupied.sum()))
-    return steps[best] if gain >= enough else np.zeros(2, dtype=np.intp)
+    best = int(np.lexsort((np.abs(steps).sum(axis=1), -sums))[0])
+    return steps[best], float(sums[best] - sums[len(steps) // 2])
 
 
 def filled(lattice: Lattice, occupancy: FloatArray, shots: int) -> Lattice:

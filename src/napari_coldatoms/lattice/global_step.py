@@ -94,7 +94,7 @@ def global_step(
     level = shot.mean_brightness()
     mean = np.full(len(optics), level)
     scale = site_scale(optics, shot.good)
-    rest = shot.good * (shot.signal - optics.image(mean))
+    rest = shot.good * (shot.signal - level * optics.even_light)
     right = optics.collect(rest)
     if like is None:
         begin, first = first_regularisation(shot, rest), np.zeros(len(optics))

@@ -25,6 +25,7 @@ from napari_coldatoms.lattice.preparation import (
     BadPixels,
     adjust,
     make_shot,
+    measure_shift,
     refine,
     refine_known,
 )
@@ -36,6 +37,7 @@ from napari_coldatoms.statistics.mixture import Mixture
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
+Pair = tuple[float, float]
 
 _RAREST, _SHARPEST = 1e-6, 1e-3  # occupancy, and noise over brightness, for a mixture
 _EM_STEPS = 20
@@ -204,6 +206,7 @@ def _result(
     )
     errors = float(np.minimum(judged, 1 - judged).mean()) if len(judged) else math.nan
     ratio = setup.signal_to_noise(misfit.width)
+    place, error = _place(setup, prepared, estimate, options)
     remarks = list(_remarks(setup, valid, estimate))
     if estimate.has_contrast and options.method in ("local", "alternating"):
         usual = _usual_errors(ratio, found, options.method)
@@ -231,7 +234,23 @@ def _result(
         offset=misfit.offset,
         psf_width=misfit.width,
         relative_brightness=None if (relative == 1).all() else relative,
+        place=place,
+        place_error=error,
     )
+
+
+def _place(
+    setup: Setup, prepared: Prepared, estimate: Estimate, options: Options
+) -> tuple[Pair, Pair]:
+    """Return where the image has the sites, and the error; NaN where it does not tell."""
+    nothing = (math.nan, math.nan)
+    if not (options.find_misfit and estimate.has_contrast):
+        return nothing, nothing
+    shift, error = measure_shift(setup, prepared.shot, estimate.probability)
+    if not np.isfinite(shift).all() or np.abs(shift).max() > setup.psf.hwhm:
+        return nothing, nothing
+    (y, x), (there_y, there_x) = shift.tolist(), prepared.misfit.offset
+    return (there_y + y, there_x + x), (float(error[0]), float(error[1]))
 
 
 def _usual_errors(ratio: SignalToNoise, parameters: ImagingParameters, method: Method) -> float:

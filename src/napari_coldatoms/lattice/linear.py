@@ -118,13 +118,14 @@ def precondition(
 ) -> FloatArray:
     """Solve ``(shift + scale_i (MᵀM)_ij scale_j) z = right``."""
     z = np.zeros(len(optics)) if start is None else start.copy()
+    overlaps = optics.overlaps
     _conjugate_gradients(
-        optics.ends,
-        optics.sites,
-        optics.overlap,
-        optics.stencil.weights,
-        optics.stencil.place,
-        *optics.stencil.shape,
+        overlaps.ends,
+        overlaps.sites,
+        overlaps.values,
+        overlaps.stencil.weights,
+        overlaps.stencil.place,
+        *overlaps.stencil.shape,
         scale,
         optics.strength,
         shift,

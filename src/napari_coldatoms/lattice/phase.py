@@ -17,21 +17,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.lattice.coarse_phase import Pair, as_pair, coarse_finder, nearest_equivalent
-from napari_coldatoms.lattice.extent import best_step, padded
+from napari_coldatoms.lattice.extent import best_step, likely_step, padded
 from napari_coldatoms.lattice.geometry import Lattice
-from napari_coldatoms.lattice.global_step import GlobalStep, global_step, site_prior
+from napari_coldatoms.lattice.global_step import (
+    GlobalStep,
+    first_regularisation,
+    global_step,
+    site_prior,
+)
+from napari_coldatoms.lattice.linear import precondition, site_scale
 from napari_coldatoms.lattice.local_step import local_step
-from napari_coldatoms.lattice.misfit import Misfit, fit_light, fit_shift
+from napari_coldatoms.lattice.misfit import Misfit, fit_light
 from napari_coldatoms.lattice.preparation import (
     BadPixels,
     GlobalEstimator,
     make_shot,
+    measure_shift,
     with_background_map,
 )
 from napari_coldatoms.lattice.psf import PSF
-from napari_coldatoms.lattice.setup import Setup
+from napari_coldatoms.lattice.setup import LEAST_LIGHT, Setup
 from napari_coldatoms.lattice.shot import Shot
-from napari_coldatoms.lattice.spectrum import filtered, fit_power, fluctuations, transfer_function
+from napari_coldatoms.lattice.spectrum import fluctuations, sharpened, transfer_function
 
 FloatArray = NDArray[np.float64]
 
@@ -50,9 +57,10 @@ _MOST_STEPS = 8  # to an equivalent place that holds more atoms
 REACH = 2.0
 """Half widths of the PSF beyond the frame from where light of a site comes in."""
 _SETTLED = 0.02  # half widths of the PSF
-_UNCLEAR = 20.0  # how much larger errors are for each expected error of the occupation
 _STEP = 0.02  # px, between places for which the optics are made
 _LEAST_SIGNIFICANCE = 4.8  # standard deviations
+_STRONG = 8.0  # standard deviations, from where on a pattern tells the place by itself
+_ROUGH = 0.1  # of the usual regularisation
 _WORTH = 8.0  # standard deviations, of a contrast e times that at half a lattice step
 _MOST_RATIO = 1.6  # that is believed, unless the contrast is above that of chance
 _BY_CHANCE = 3.5  # contrast that a wrong place may have
@@ -225,11 +233,23 @@ class PhaseFinder:
             parameters=None,
         )
 
-    def fit(self, shot: Shot, near: Pair = (0.0, 0.0)) -> tuple[Phase, Fit | None]:
-        """Find the phase of a shot, and what is in the image there; None without contrast."""
-        rest = fluctuations(shot.image[None])
-        spectrum = fit_power(rest, self._transfer)
-        coarse = self._coarse(filtered(rest, self._transfer, spectrum)[0] ** 2, near)
+    def fit(
+        self, shot: Shot, near: Pair = (0.0, 0.0), *, fine: bool = True
+    ) -> tuple[Phase, Fit | None]:
+        """Find the phase of a shot, and what is in the image there; None without contrast.
+
+        Unless a fine phase is wanted, the pattern alone will do where it is strong, if the light
+        outside of the lattice leaves no doubt which of the equivalent places is right. Then there
+        is no fit, and the contrast is NaN.
+        """
+        rest = fluctuations(shot.image[None])[0]
+        coarse = self._coarse(sharpened(rest, self._transfer) ** 2, near)
+        if not fine and self._lattice.is_regular and coarse.significance > _STRONG:
+            offset = self._likely(shot, coarse.offset)
+            if offset is not None and max(coarse.stderr) < _MOST_ERROR * self._spacing:
+                there = self._lattice.shift(offset)
+                height = coarse.significance
+                return Phase(there, offset, coarse.stderr, math.nan, height, True), None
         found = self._refined(shot, coarse.offset)
         clear = found is not None
         if found is not None and coarse.significance < _LEAST_SIGNIFICANCE:
@@ -250,6 +270,37 @@ class PhaseFinder:
         )
         return phase, found
 
+    def _likely(self, shot: Shot, offset: Pair) -> Pair | None:
+        """Return the equivalent place that holds the most light, if that is clear."""
+        assert self._lattice.vectors is not None
+        for _ in range(_MOST_STEPS):
+            light = self._rough_light(shot, offset)
+            step = likely_step(self._lattice, self.setup.lattice, _PADDING, light)
+            if step is None or not step.any():
+                return None if step is None else offset
+            offset = as_pair(np.array(offset) + step @ self._lattice.vectors)
+        return None
+
+    def _rough_light(self, shot: Shot, offset: Pair) -> FloatArray:
+        """Return about how bright the sites are at an offset, 0 outside of the frame.
+
+        The image is moved by whole pixels, so that the sites need not be. Hardly regularised: the
+        noise of single sites is of no account in the sum over a row of them.
+        """
+        optics = self.setup.optics
+        signal, good = _moved(shot.signal, offset), _moved(shot.good, offset)
+        seen = self.setup.inside & (optics.site_weights(good) > LEAST_LIGHT)
+        there = replace(shot, image=signal, background=np.zeros_like(signal), good=good)
+        level = there.mean_brightness()
+        rest = good * (signal - level * optics.even_light)
+        found = precondition(
+            optics,
+            site_scale(optics, good),
+            optics.collect(rest),
+            shift=_ROUGH * first_regularisation(shot, rest),
+        )
+        return np.where(seen, level + found, 0.0)
+
     def _refined(self, shot: Shot, offset: Pair) -> Fit | None:
         """Return the place that suits the occupation found; None where there is no contrast."""
         found = None
@@ -261,14 +312,11 @@ class PhaseFinder:
             there, step = with_background_map(self.setup, there, step, self._global)
             shot = shot.with_background(there.background)
             _, probability = local_step(there, step, site_prior(step, there))
-            light = there.optics.image(probability)
-            change, error = fit_shift(there.signal, there.good, light, 2 * self.setup.psf.hwhm)
+            change, error = measure_shift(self.setup, there, probability)
             if not np.all(np.isfinite(change)):
                 return None
             reach = _FARTHEST_STEP * self._spacing
             offset = as_pair(np.asarray(place) + np.clip(change, -reach, reach))
-            unclear = np.minimum(probability, 1 - probability)[there.valid].mean()
-            error *= 1 + _UNCLEAR * unclear
             contrast, clarity = step.mixture.contrast, self._clarity(there, step)
             found = Fit(offset, as_pair(error), contrast, place, there, probability, clarity)
             if np.abs(change).max() < _SETTLED * self.setup.psf.hwhm:
@@ -322,6 +370,17 @@ class PhaseFinder:
         if better is None:
             return found, 0.0
         return better, _believed(better.clarity / max(found.clarity, 1e-9), better)
+
+
+def _moved(image: FloatArray, offset: Pair) -> FloatArray:
+    """Return an image in which the sites are where they were without an offset; 0 beyond it."""
+    rows, columns = image.shape
+    y, x = (min(max(round(value), -n), n) for value, n in zip(offset, image.shape, strict=True))
+    moved = np.zeros_like(image)
+    moved[max(-y, 0) : rows - max(y, 0), max(-x, 0) : columns - max(x, 0)] = image[
+        max(y, 0) : rows + min(y, 0), max(x, 0) : columns + min(x, 0)
+    ]
+    return moved
 
 
 def _believed(ratio: float, found: Fit) -> float:

@@ -19,7 +19,7 @@ from napari_coldatoms.lattice.defects import (
 )
 from napari_coldatoms.lattice.global_step import GlobalStep, Known, global_step, site_prior
 from napari_coldatoms.lattice.local_step import local_step
-from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit, find_misfit, fit_light
+from napari_coldatoms.lattice.misfit import NO_MISFIT, Misfit, find_misfit, fit_light, fit_shift
 from napari_coldatoms.lattice.parameters import ImagingParameters
 from napari_coldatoms.lattice.setup import LEAST_LIGHT, Setup
 from napari_coldatoms.lattice.shot import Shot
@@ -40,6 +40,7 @@ _DARK_QUANTILE = 0.998  # brighter dark pixels may be hits that are not known to
 MOST_UNCLEAR = 0.06  # expected errors beyond which nothing else can be told from them
 _SETTLED = 0.01  # change of the signal on a site's area, in brightnesses
 _SIGNIFICANT = 4.0  # standard errors
+_UNCLEAR = 20.0  # how much larger errors are for each expected error of the occupation
 
 
 def make_shot(
@@ -166,6 +167,19 @@ def adjust(
             break
         shot, step, total = other, better, wanted
     return shot, step, total
+
+
+def measure_shift(
+    setup: Setup, shot: Shot, probability: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return how far (y, x) the sites are from where the shot's optics have them, and the errors.
+
+    Both are NaN without light. The more sites are unclear, the larger are the errors.
+    """
+    light = shot.optics.image(probability)
+    shift, error = fit_shift(shot.signal, shot.good, light, 2 * setup.psf.hwhm)
+    unclear = np.minimum(probability, 1 - probability)[shot.valid].mean()
+    return shift, error * (1 + _UNCLEAR * unclear)
 
 
 def _pixels(image: ArrayLike) -> FloatArray:

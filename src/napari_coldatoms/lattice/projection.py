@@ -102,7 +102,7 @@ def patches(lattice: Lattice, psf: PSF, image_shape: tuple[int, int]) -> Patches
     values = np.empty((len(phase), size, size))
     for start in range(0, len(phase), _PHASES_AT_ONCE):
         part = slice(start, start + _PHASES_AT_ONCE)
-        values[part] = _cut(psf, phase[part], half)
+        _cut(psf, phase[part], half, values[part])
     corner = np.ascontiguousarray(centre - half, dtype=np.int32)
     return Patches(values, kind, corner, shape)
 
@@ -147,21 +147,36 @@ def _distinct(phase: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     return phase[first], kind.astype(np.int32)
 
 
-def _cut(psf: PSF, phase: NDArray[np.float64], half: int) -> NDArray[np.float64]:
-    """Return patches of the PSF within its cutoff, each of sum 1."""
-    pixels = np.arange(-half, half + 1)
-    dy = pixels[None, :, None] - phase[:, 0, None, None]
-    dx = pixels[None, None, :] - phase[:, 1, None, None]
-    values = psf.integrate(phase, half)
-    values[dy**2 + dx**2 > psf.cutoff**2 + _PHASE_STEP] = 0.0
-    total = values.sum(axis=(1, 2))
-    if not np.all(total > 0):
+def _cut(psf: PSF, phase: NDArray[np.float64], half: int, values: NDArray[np.float64]) -> None:
+    """Fill in patches of the PSF within its cutoff, each of sum 1."""
+    light = np.ascontiguousarray(psf.integrate(phase, half), dtype=np.float64)
+    if not _normalise(light, phase, psf.cutoff**2 + _PHASE_STEP, values):
         raise ValueError(
             f"expected a PSF whose cutoff takes in at least one pixel's centre with light, found a "
             f"cutoff of {psf.cutoff:g} px"
         )
-    values /= total[:, None, None]
-    return values
+
+
+@njit(cache=True, nogil=True)
+def _normalise(light: Any, phase: Any, reach: float, values: Any) -> bool:
+    """Fill in the light within a squared distance, over its sum; return whether there is any."""
+    size = light.shape[1]
+    half = size // 2
+    for k in range(light.shape[0]):
+        total = 0.0
+        for v in range(size):
+            dy = v - half - phase[k, 0]
+            for u in range(size):
+                dx = u - half - phase[k, 1]
+                value = light[k, v, u] if dy * dy + dx * dx <= reach else 0.0
+                values[k, v, u] = value
+                total += value
+        if not total > 0.0:
+            return False
+        for v in range(size):
+            for u in range(size):
+                values[k, v, u] /= total
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any, Literal
 
 import numpy as np
@@ -109,6 +110,24 @@ class Reconstructor:
         self.lattice = lattice
         self.psf = psf
         self.image_shape = self._setup.image_shape
+
+    def moved(self, offset: tuple[float, float]) -> Reconstructor:
+        """Return a reconstructor of the lattice elsewhere, which shares with this one what it can.
+
+        Parameters
+        ----------
+        offset : (float, float)
+            How far (y, x) the lattice is moved, in px.
+
+        Raises
+        ------
+        ValueError
+            If no site is in the frame.
+        """
+        other = copy(self)
+        other._setup = self._setup.moved(offset)
+        other.lattice = other._setup.lattice
+        return other
 
     def reconstruct(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,10 @@ class Reconstruction:
         image shows that and it was taken into account.
     psf_width : float
         Width of the PSF over that of the given one, likewise.
+    place, place_error : (float, float)
+        Where (y, x) the image has the sites, relative to where the lattice has them, and the
+        standard error, in px. It is finer than the offset, which is left as it is where the sites
+        lie within a few hundredths of a pixel of it. NaN where it was not looked for.
     relative_brightness : (n,) array or None
         Brightness map that was taken into account; None where all sites are equally bright.
     """
@@ -78,6 +83,8 @@ class Reconstruction:
     offset: tuple[float, float] = (0.0, 0.0)
     psf_width: float = 1.0
     relative_brightness: FloatArray | None = None
+    place: tuple[float, float] = (math.nan, math.nan)
+    place_error: tuple[float, float] = (math.nan, math.nan)
 
     def __repr__(self) -> str:
         text = (

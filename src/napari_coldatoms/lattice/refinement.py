@@ -65,7 +65,7 @@ def weigh_clusters(
     """
     optics = shot.optics
     probability = probability.copy()
-    centres = optics.cover
+    centres = optics.overlaps.cover
     for turn in range(_MOST_PASSES):
         mean = prior.mean(probability)
         weights = shot.weights(mean)
@@ -94,7 +94,7 @@ def weigh_clusters(
             break
         unclear = np.minimum(probability, 1 - probability) > _UNCERTAIN
         centres = np.flatnonzero(unclear).astype(np.int32)
-    return _sobered(probability, optics.crowding), own, prior
+    return _sobered(probability, optics.overlaps.crowding), own, prior
 
 
 def _sobered(probability: FloatArray, crowding: float) -> FloatArray:

@@ -23,7 +23,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
 LEAST_LIGHT = 0.05  # of a site's light in the frame, squared and summed, for it to count
-_MOST_KEPT = 4
+_MOST_KEPT, _MOST_RATIOS = 4, 64
 
 
 class Setup:
@@ -58,13 +58,7 @@ class Setup:
         self._adjusted: dict[Misfit, Optics] = {}
         self._ratios: dict[float, SignalToNoise] = {}
         self._lock = Lock()
-        strength = self.optics.strength
-        self.inside = lattice.inside(self.image_shape) & (strength > LEAST_LIGHT * strength.max())
-        if not self.inside.any():
-            raise ValueError(
-                f"expected sites within a frame of {self.image_shape} pixels, found none: they lie "
-                f"from {lattice.positions.min(axis=0)} to {lattice.positions.max(axis=0)} (y, x)"
-            )
+        self.inside = self._find_inside()
 
     @cached_property
     def deconvolver(self) -> Deconvolver:
@@ -74,7 +68,7 @@ class Setup:
     @cached_property
     def dark_pixels(self) -> BoolArray:
         """Pixels that the sites' light does not reach."""
-        light = self.optics.image(np.ones(len(self.optics)))
+        light = self.optics.even_light
         dark: BoolArray = light < 1e-3 * light.max()
         return dark
 
@@ -84,7 +78,20 @@ class Setup:
         def make() -> SignalToNoise:
             return SignalToNoise(self.lattice, self.psf.scaled(width))
 
-        return self._keep(self._ratios, width, make)
+        return self._keep(self._ratios, _MOST_RATIOS, width, make)
+
+    def moved(self, offset: tuple[float, float]) -> Setup:
+        """Return the same setup with the lattice elsewhere, (y, x) in px; shares what it can."""
+        if offset == (0.0, 0.0):
+            return self
+        other = copy(self)
+        other.lattice = self.lattice.shift(offset)
+        other.optics = self._optics(Misfit(offset))
+        other._adjusted = {}
+        for name in ("deconvolver", "dark_pixels"):
+            other.__dict__.pop(name, None)
+        other.inside = other._find_inside()
+        return other
 
     def with_relative_brightness(self, relative: ArrayLike) -> Setup:
         """Return the same setup for sites of unequal brightness, (n,) relative to the mean."""
@@ -98,22 +105,39 @@ class Setup:
         """Return the optics of lattice and PSF adjusted to a misfit; keeps the last ones."""
         if misfit == NO_MISFIT:
             return self.optics
+        return self._keep(self._adjusted, _MOST_KEPT, misfit, lambda: self._optics(misfit))
 
-        def make() -> Optics:
-            lattice, psf = self.lattice.shift(misfit.offset), self.psf.scaled(misfit.width)
-            optics = make_optics(lattice, psf, self.image_shape)
-            return optics.with_relative_brightness(self.optics.relative)
+    def _optics(self, misfit: Misfit) -> Optics:
+        """Make the optics of lattice and PSF adjusted to a misfit."""
+        lattice = self.lattice.shift(misfit.offset)
+        if misfit.width == 1:
+            optics = make_optics(lattice, self.psf, self.image_shape, like=self.optics)
+        else:
+            optics = make_optics(lattice, self.psf.scaled(misfit.width), self.image_shape)
+        return optics.with_relative_brightness(self.optics.relative)
 
-        return self._keep(self._adjusted, misfit, make)
+    def _find_inside(self) -> BoolArray:
+        strength = self.optics.strength
+        inside: BoolArray = self.lattice.inside(self.image_shape)
+        inside &= strength > LEAST_LIGHT * strength.max()
+        if not inside.any():
+            places = self.lattice.positions
+            raise ValueError(
+                f"expected sites within a frame of {self.image_shape} pixels, found none: they lie "
+                f"from {places.min(axis=0)} to {places.max(axis=0)} (y, x)"
+            )
+        return inside
 
-    def _keep(self, kept: dict[_Key, _Value], key: _Key, make: Callable[[], _Value]) -> _Value:
+    def _keep(
+        self, kept: dict[_Key, _Value], most: int, key: _Key, make: Callable[[], _Value]
+    ) -> _Value:
         """Return what was kept under a key, or make it; the oldest ones are dropped."""
         with self._lock:
             if key in kept:
                 return kept[key]
         value = make()  # two threads may both do so, but neither waits for the other
         with self._lock:
-            while len(kept) >= _MOST_KEPT:
+            while len(kept) >= most:
                 del kept[next(iter(kept))]
             kept[key] = value
         return value

@@ -90,7 +90,7 @@ class Shot:
         ValueError
             If no light of the sites falls on good pixels.
         """
-        light = self.good * self.optics.image(np.ones(len(self.optics)))
+        light = self.good * self.optics.even_light
         power = dot(light, light)
         if not power > 0:
             raise ValueError("expected sites with light on good pixels, found none")

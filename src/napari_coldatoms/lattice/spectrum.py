@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,9 +89,20 @@ def fit_power(images: FloatArray, transfer: FloatArray) -> Spectrum:
     transfer : (y, x // 2 + 1) array
         See `transfer_function`.
     """
-    power = mean_power(images)
-    shape = (images.shape[1], images.shape[2])
-    counts = frequencies(shape) > 3 / min(shape)
+    return _fit_power(mean_power(images), transfer, (images.shape[1], images.shape[2]))
+
+
+def sharpened(image: FloatArray, transfer: FloatArray) -> FloatArray:
+    """Return an image (y, x) filtered with what `fit_power` finds in it, see `filtered`."""
+    transform = fft.rfft2(image)
+    spectrum = _fit_power(np.abs(transform) ** 2 / image.size, transfer, image.shape)
+    kernel = transfer / (spectrum.signal * transfer**2 + spectrum.noise)
+    sharp = fft.irfft2(transform * kernel, image.shape)
+    return np.asarray(sharp / max(math.sqrt(float((sharp**2).mean())), 1e-300))
+
+
+def _fit_power(power: FloatArray, transfer: FloatArray, shape: tuple[int, ...]) -> Spectrum:
+    counts = frequencies((shape[0], shape[1])) > 3 / min(shape)
     squared, power = transfer[counts] ** 2, power[counts]
     model = np.full(power.shape, float(power.mean()))
     signal, noise = 0.0, float(model[0])
@@ -189,11 +201,15 @@ def mean_power(images: FloatArray) -> FloatArray:
     return power / images.size
 
 
+@lru_cache(maxsize=4)
 def frequencies(shape: tuple[int, int]) -> FloatArray:
-    """Return the absolute spatial frequencies, in px⁻¹, as `rfft2` orders them."""
-    return np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :])
+    """Return the absolute spatial frequencies, in px⁻¹, as `rfft2` orders them; read-only."""
+    found = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :])
+    found.setflags(write=False)
+    return found
 
 
+@lru_cache(maxsize=4)
 def _fading(shape: tuple[int, ...]) -> FloatArray:
     """Return a window that fades out at the border, so that opposite sides meet at 0."""
     sides = []
