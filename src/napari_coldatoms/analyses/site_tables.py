@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.backend.run import FrameResult, Run, frame_columns, frame_values
@@ -66,13 +67,15 @@ def site_table(run: Run) -> pd.DataFrame:
     return table
 
 
-def shots_table(run: Run) -> pd.DataFrame:
+def shots_table(run: Run, region: NDArray[np.bool_] | None = None) -> pd.DataFrame:
     """Return one row per image: atoms, filling, place of the lattice, and how good the image is.
 
     ``offset_y, offset_x`` is the place of the lattice relative to the calibration, ``trusted``
     whether the image itself shows it; ``predicted_error_rate`` is the share of wrong
     sites to expect. Of shots
     with several images there are also survival, hopping and loss from the first to the second.
+
+    Of a `region`, (n,) bool over the sites, ``sites``, ``atoms`` and ``filling`` are those within.
     """
     rows: list[dict[str, Any]] = []
     rates: dict[tuple[int, ...], dict[str, float]] = {}
@@ -82,11 +85,12 @@ def shots_table(run: Run) -> pd.DataFrame:
             rates[frame.index] = _rates(_compared([frame]))
     for common, image in _images(run):
         found, place = image.found, image.place
-        sites = int(found.valid.sum())
+        inside = found.valid if region is None else found.valid & region
+        sites, atoms = int(inside.sum()), int((found.occupied & inside).sum())
         values: dict[str, Any] = {
             "sites": sites,
-            "atoms": image.atoms,
-            "filling": image.atoms / sites if sites and found.has_contrast else np.nan,
+            "atoms": atoms,
+            "filling": atoms / sites if sites and found.has_contrast else np.nan,
             "offset_y": image.offset[0],
             "offset_x": image.offset[1],
             "offset_y_stderr": place.stderr[0],

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_coldatoms.widgets.jobs import Job
+from napari_coldatoms.widgets.jobs import Cancelled, Job
 from napari_coldatoms.widgets.layer_combo import LayerCombo
 from napari_coldatoms.widgets.result_layers import is_result
 
@@ -80,8 +80,8 @@ class _VerticalScrollArea(QScrollArea):
 class ImageWidget(QWidget):
     """A dock widget that works on an image layer.
 
-    Sub-classes fill `rows`, call `start` and take the outcome. Everything stands in a scroll area,
-    so that the dock fits a small screen.
+    Sub-classes fill `rows`, call `start` and take the outcome. The rows stand in a scroll area, so
+    that the dock fits a small screen; `footer` is below it.
 
     Parameters
     ----------
@@ -121,7 +121,11 @@ class ImageWidget(QWidget):
         scroll.setWidget(content)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(scroll, 1)
+        self.footer = QVBoxLayout()
+        self.footer.setContentsMargins(6, 2, 6, 4)
+        self.footer.setSpacing(3)
+        outer.addLayout(self.footer)
         # napari adds a stretch below widgets that do not ask for height
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
@@ -221,6 +225,11 @@ class ImageWidget(QWidget):
         self.say(message, str(error))
         show_error(f"{self.title}: {message}")
 
+    def notify(self, lines: list[str]) -> None:
+        """Tell what went wrong in some of many frames, as one notification."""
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        show_error(f"{self.title}: {lines[0]}{more}")
+
     def changeEvent(self, event: QEvent | None) -> None:
         """Give up the job when the widget is taken out of its dock."""
         # napari takes the widget out of its dock when the user closes that
@@ -254,7 +263,10 @@ class ImageWidget(QWidget):
             self.complain(error)
 
     def _on_failed(self, error: Exception) -> None:
-        self.complain(error)
+        if isinstance(error, Cancelled):
+            self.say(str(error))
+        else:
+            self.complain(error)
 
     def _on_finished(self) -> None:
         if self.busy:  # one job's outcome has started the next, or is still being shown

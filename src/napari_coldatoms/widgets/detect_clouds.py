@@ -182,7 +182,7 @@ class DetectCloudsWidget(ImageWidget):
         except (OSError, ValueError) as error:
             self.complain(error)
             return
-        self.say(f"Saved {written}.")
+        self.say(f"Saved {written[0]}.")
 
     def set_running(self, running: bool) -> None:
         """Enable what can be used."""
@@ -264,10 +264,7 @@ class DetectCloudsWidget(ImageWidget):
             self._notice = ""
         self.say(" ".join(words), "\n".join([*words, *lines[:20]]))
         if lines:
-            from napari.utils.notifications import show_error
-
-            more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-            show_error(f"{self.title}: {lines[0]}{more}")
+            self.notify(lines)
 
     def _show_models(self, models: list[LayerData]) -> None:
         if self._source is None:

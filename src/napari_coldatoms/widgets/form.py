@@ -9,11 +9,11 @@ from typing import Any
 
 from magicgui.widgets import create_widget
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_coldatoms.backend.analysis import Parameter, from_dict, parameters, to_dict
+from napari_coldatoms.widgets.folds import fold
 
 
 class _WheelGuard(QObject):
@@ -212,28 +212,8 @@ class ParameterForm(QWidget):
         return rows
 
     def _fold(self, name: str, title: str, content: QWidget, prefix: str) -> QCollapsible:
-        # the arrow is part of the text: icons would keep the colour of the theme they were made in
-        # (a transparent one and no null icon, which PySide takes for False and superqt for none)
-        nothing = QPixmap(1, 1)
-        nothing.fill(Qt.GlobalColor.transparent)
-        icon = QIcon(nothing)
-        fold = QCollapsible(f"▸ {title}", expandedIcon=icon, collapsedIcon=icon)
-        fold.toggled.connect(
-            lambda open_, fold=fold: fold.setText(f"{'▾' if open_ else '▸'} {title}")
-        )
-        fold.setObjectName(f"{prefix}_{name}_fold")
-        fold.toggleButton().setToolTip(f"{title}: click to open or close")
-        fold.layout().setContentsMargins(0, 0, 0, 0)
-        # an open fold is no pressed button
-        fold.toggleButton().setStyleSheet(
-            "QPushButton, QPushButton:checked"
-            " { text-align: left; background: transparent; border: none; }"
-        )
-        fold.setDuration(0)
-        fold.addWidget(content)
-        fold.collapse(animate=False)
-        self._folds[name] = fold
-        return fold
+        self._folds[name] = fold(title, f"{prefix}_{name}_fold", content)
+        return self._folds[name]
 
     def _emit_changed(self, *_: object) -> None:
         self.changed.emit()

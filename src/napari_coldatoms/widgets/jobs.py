@@ -15,6 +15,23 @@ from qtpy.QtCore import QObject, Signal
 PROGRESS_INTERVAL = 0.05
 
 
+class Cancelled(Exception):
+    """The user has stopped the work, and nothing of it is of use."""
+
+
+def stopping(
+    progress: Callable[[int, int], None], cancel: Callable[[], bool]
+) -> Callable[[int, int], None]:
+    """Return a progress callback that raises `Cancelled` once the work shall stop."""
+
+    def report(done: int, total: int) -> None:
+        if cancel():
+            raise Cancelled("Cancelled.")
+        progress(done, total)
+
+    return report
+
+
 class _Stop:
     """Tells the work to stop: the user's Cancel, or napari asking its workers to quit."""
 

@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Shapes
+from napari.layers import Image, Labels, Layer, Points, Shapes
 
+from napari_coldatoms.images.geometry import unit_name
 from napari_coldatoms.images.stack import METADATA_KEY
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -158,7 +159,7 @@ def show_one(viewer: Any, layer: Layer | None, new: LayerData, mark: dict[str, A
         release(layer)
         layer = None
     looks: dict[str, Any] = {}
-    if layer is not None and (layer.ndim != ndim_of(data, kwargs, kind) or kind == "points"):
+    if layer is not None and layer.ndim != ndim_of(data, kwargs, kind):
         looks = {name: getattr(layer, name) for name in _LOOKS}
         viewer.layers.remove(layer)
         layer = None
@@ -205,32 +206,66 @@ def _update(layer: Layer, data: Any, kwargs: Mapping[str, Any], chosen: Mapping[
     """Give a layer new content and place, and leave its looks as the user has them."""
     if isinstance(layer, Shapes):
         _update_shapes(layer, data, kwargs, chosen)
+    elif isinstance(layer, Points):
+        _update_points(layer, data, kwargs)
     else:
         layer.data = data
         if isinstance(layer, Labels) and "features" in kwargs:
             layer.features = kwargs["features"]
     straight = {
         "rotate": np.eye(layer.ndim),
-        "shear": np.eye(layer.ndim),
+        "shear": np.zeros(layer.ndim * (layer.ndim - 1) // 2),
         "affine": np.eye(layer.ndim + 1),
     }
     # a source that the user has turned back has results that lie straight
     place = {**straight, **kwargs}
     for name in ("scale", "translate", *straight, "units", "axis_labels"):
-        if name in place:
+        # napari works out the extent of all layers anew at each of these
+        if name in place and not _same_place(layer, name, place[name]):
             setattr(layer, name, place[name])
+
+
+def _same_place(layer: Layer, name: str, wanted: Any) -> bool:
+    now = getattr(layer, name)
+    if name in ("units", "axis_labels"):
+        return [unit_name(each) for each in now] == [unit_name(each) for each in wanted]
+    now = now.affine_matrix if name == "affine" else now
+    return np.array_equal(now, wanted)
 
 
 def _update_shapes(
     layer: Shapes, data: Any, kwargs: Mapping[str, Any], chosen: Mapping[str, Any]
 ) -> None:
     looks = {name: kwargs[name] for name in _SHAPE_LOOKS if name in kwargs}
-    layer.data = []
-    if len(data):
+    if len(data) == len(layer.data) == 1 and not layer.selected_data:
+        # one outline that moves keeps its looks, and is drawn once
+        layer.data = data
+    else:
+        layer.data = []
+    if len(data) and not len(layer.data):
         kind = kwargs.get("shape_type", "rectangle")
         layer.add(data, shape_type=kind, **{**looks, **chosen})
     if "features" in kwargs:
         layer.features = kwargs["features"]
+
+
+def _update_points(layer: Points, data: Any, kwargs: Mapping[str, Any]) -> None:
+    """Give a Points layer new content, drawn once: a slider may ask for it many times a second."""
+    # one size for all is kept: it may be the user's
+    sizes = np.unique(layer.size)
+    size = sizes[0] if len(sizes) == 1 else kwargs.get("size", layer.current_size)
+    if layer.selected_data:
+        layer.selected_data = set()
+    with layer.events.blocker_all():
+        layer.data = data
+        if len(data):
+            layer.size = size
+            for name in ("symbol", "face_color", "border_color"):
+                if name in kwargs:
+                    setattr(layer, name, kwargs[name])
+    if "features" in kwargs:
+        layer.features = kwargs["features"]
+    layer.refresh()
 
 
 def _mark_edited(event: Any) -> None:

@@ -1,0 +1,492 @@
+"""The dock widget "Reconstruct lattice": calibrate by eye, judge every site, read the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.compat import isalive
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QListWidget, QVBoxLayout, QWidget
+
+from napari_coldatoms.analyses.lattice_images import frames_of_atoms
+from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
+from napari_coldatoms.analyses.site_layers import calibration_in, cells_layer
+from napari_coldatoms.analyses.site_result import SiteImage
+from napari_coldatoms.backend.run import Run
+from napari_coldatoms.images.stack import from_layer, is_raw
+from napari_coldatoms.lattice.calibration import Calibration
+from napari_coldatoms.widgets import memory
+from napari_coldatoms.widgets.base import ImageWidget, button, row, shown_frame
+from napari_coldatoms.widgets.calibrate_panel import CalibratePanel
+from napari_coldatoms.widgets.controls import choice
+from napari_coldatoms.widgets.export import FILTERS, export
+from napari_coldatoms.widgets.folds import fold
+from napari_coldatoms.widgets.form import ParameterForm
+from napari_coldatoms.widgets.jobs import Cancelled, Job
+from napari_coldatoms.widgets.readout import ReadoutPanel
+from napari_coldatoms.widgets.reconstruction import (
+    Reconstructed,
+    failure_lines,
+    prepared,
+    reconstruct,
+    summary,
+    summed_up,
+    to_reconstruct,
+    with_threshold,
+)
+from napari_coldatoms.widgets.region import RegionChooser
+from napari_coldatoms.widgets.result_layers import remove, show_steps, shown
+from napari_coldatoms.widgets.site_view import SiteView
+
+ANALYSIS = ReconstructLattice.name
+ALL_FRAMES, THIS_FRAME = "all frames", "this frame"
+# the calibration fold asks for these
+_ELSEWHERE = ("calibration", "arrangement", "pairs", "offset", "gain", "read_noise", "excess_noise")
+_PREVIEW_DELAY = 150  # ms
+
+
+class ReconstructLatticeWidget(ImageWidget):
+    """Find the sites of a lattice or of tweezers, and judge which of them hold an atom.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, napari_viewer):  # type: ignore[no-untyped-def]
+        super().__init__(
+            napari_viewer,
+            title="Reconstruct lattice",
+            layer_tooltip="the fluorescence pictures of a lattice or of tweezers, one or many",
+        )
+        self.setObjectName("reconstruct_lattice")
+        self.result: Reconstructed | None = None
+        """The last run with its tables, judged as it is shown; or None."""
+        self._automatic: Run | None = None  # the same, judged by the probabilities
+        self._preview: Reconstructed | None = None
+        self._trial: float | None = None  # a threshold that is being dragged
+        self._range: tuple[float, float] | None = None  # of selected bars
+        self._source: Any = None
+        self._stack: Any = None  # of the source, as it is in its layer
+        self._rows: list[tuple[tuple[int, ...], int]] = []  # shot and image of each row of shots
+
+        self.calibrate = CalibratePanel(self)
+        self.scope = choice(
+            "scope",
+            "judge every frame of the layer, or only the one that is shown",
+            [(text, text) for text in (ALL_FRAMES, THIS_FRAME)],
+        )
+        self.form = ParameterForm(ReconstructLattice, prefix="parameters", exclude=_ELSEWHERE)
+        self.form.set_values({**memory.recall(ANALYSIS), "threshold": None})
+        self.run_button = button("Run", "run", "judge the sites", self.run)
+        self.cancel_button = button(
+            "Cancel", "cancel", "stop; shots that were judged until then are kept", self.cancel
+        )
+        self.defaults_button = button(
+            "Defaults", "defaults", "set all parameters to their defaults", self.form.reset
+        )
+        self.preview_check = QCheckBox("live preview")
+        self.preview_check.setObjectName("live_preview")
+        self.preview_check.setToolTip(
+            "judge the frame that is shown at once when a slider, a parameter or the calibration "
+            "changes; needs a calibration"
+        )
+        self.failures = QListWidget()
+        self.failures.setObjectName("failures")
+        self.failures.setToolTip("shots that could not be judged, and why")
+        self.failures.setMaximumHeight(70)
+        self.failures.hide()
+        self.readout = ReadoutPanel(napari_viewer.theme)
+        self.region = RegionChooser(napari_viewer)
+        self.export_button = button(
+            "Export…",
+            "export",
+            "save the tables of sites and shots (CSV, HDF5) or the recipe (YAML), with the "
+            "calibration beside it",
+            self.export,
+        )
+        self._lay_out()
+
+        self.view = SiteView(napari_viewer, self)
+        self.view.moved.connect(self._on_moved)
+        self.view.selected.connect(self.readout.mark_sites)
+        self._preview_job = self._side_job(self._on_preview)
+        self._threshold_job = self._side_job(self._on_rejudged)
+        self._preview_later = QTimer(self)
+        self._preview_later.setSingleShot(True)
+        self._preview_later.setInterval(_PREVIEW_DELAY)
+        self._preview_later.timeout.connect(self._start_preview)
+        self.calibrate.calibration_changed.connect(self._ask_preview)
+        self.calibrate.camera.changed.connect(self._ask_preview)
+        self.preview_check.toggled.connect(self._ask_preview)
+        self.form.changed.connect(self._on_form_changed)
+        self.readout.threshold_moving.connect(self._on_threshold_moving)
+        self.readout.threshold_set.connect(self._on_threshold_set)
+        self.readout.brightness_selected.connect(self._on_brightness_selected)
+        self.readout.image_selected.connect(self._on_image_selected)
+        self.region.changed.connect(self._rejudge)
+        self.layer_combo.layer_changed.connect(self._on_layer_changed)
+        napari_viewer.events.theme.connect(self._on_theme)
+        self._on_layer_changed()
+
+    def run(self) -> None:
+        """Judge the sites in the chosen layer, in the background."""
+        if self.busy or self.layer is None:
+            return
+        source, known = self.layer, self.calibrate.calibration
+        try:
+            stack = from_layer(source)
+            analysis = self._analysis()
+            pictures = to_reconstruct(analysis, stack)
+        except ValueError as error:
+            self.complain(error)
+            return
+        memory.remember(ANALYSIS, self.form.values())
+        frames = None
+        if self.scope.currentData() == THIS_FRAME:
+            here = self._shot_of(source, stack)
+            if here is None:
+                self.complain(f"the slider is outside of the layer “{source.name}”")
+                return
+            frames = [here[0]]
+
+        def work(*, progress: Any, cancel: Any) -> Reconstructed:
+            context = prepared(analysis, pictures, known, frames, progress=progress, cancel=cancel)
+            return reconstruct(
+                analysis, pictures, context, frames, progress=progress, cancel=cancel
+            )
+
+        def done(found: Reconstructed) -> None:
+            self._take(source, stack, found)
+
+        words = "Judging" if known is not None else "Finding and judging"
+        self._preview_job.abandon()
+        self.start(work, done, words=f"{words} the sites of “{source.name}” …")
+
+    def cancel(self) -> None:
+        """Stop; shots that were judged until then are kept."""
+        self.job.cancel()
+
+    def export(self) -> None:
+        """Ask for a file and save tables or recipe into it."""
+        if self.result is None:
+            return
+        path, _ = QFileDialog.getSaveFileName(self, "Export", "sites.csv", FILTERS)
+        if path:
+            self.export_to(Path(path))
+
+    def export_to(self, path: Path) -> None:
+        """Save the tables (``.csv``, ``.h5``) or the recipe (``.yaml``) of the last run."""
+        if self.result is None or self.busy:
+            return
+        result = self.result
+
+        def work(*, progress: Any, cancel: Any) -> list[Path]:
+            return export(result.run, path)
+
+        def done(written: list[Path]) -> None:
+            self.say(f"Saved {', '.join(each.name for each in written)}.")
+
+        self.start(work, done, words="Saving …")
+
+    def set_running(self, running: bool) -> None:
+        """Enable what can be used."""
+        self.run_button.setEnabled(not running and self.layer is not None)
+        self.cancel_button.setVisible(running)
+        self.export_button.setEnabled(not running and self.result is not None)
+        self.calibrate.set_running(running)
+
+    def _lay_out(self) -> None:
+        self.folds = {"calibrate": fold("Calibrate", "calibrate_fold", self.calibrate)}
+        reconstructing = QWidget()
+        rows = QVBoxLayout(reconstructing)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(4)
+        rows.addLayout(row(self.scope, self.preview_check))
+        rows.addWidget(self.form)
+        rows.addLayout(row(self.run_button, self.defaults_button))
+        self.folds["reconstruct"] = fold("Reconstruct", "reconstruct_fold", reconstructing)
+        reading = QWidget()
+        rows = QVBoxLayout(reading)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(4)
+        rows.addWidget(self.readout)
+        rows.addWidget(self.region)
+        rows.addWidget(self.export_button)
+        self.folds["readout"] = fold("Read-out", "readout_fold", reading)
+        self.rows.addWidget(self.folds["calibrate"])
+        self.rows.addWidget(self.folds["reconstruct"])
+        self.rows.addWidget(self.folds["readout"])
+        self.rows.addStretch(1)
+        # seen whatever part of the dock is
+        self.footer.addLayout(row(self.progress, self.cancel_button))
+        for each in (self.status, self.failures):
+            self.footer.addWidget(each)
+        for name in ("calibrate", "reconstruct"):
+            self.folds[name].expand(animate=False)
+
+    def _side_job(self, succeeded: Any) -> Job:
+        job = Job(self)
+        job.succeeded.connect(succeeded)
+        job.failed.connect(self._on_side_job_failed)
+        return job
+
+    def _on_side_job_failed(self, error: Exception) -> None:
+        if not isinstance(error, Cancelled):
+            self.say(str(error))
+
+    def _analysis(self) -> ReconstructLattice:
+        """Return the analysis as the controls say, but for the threshold, which comes after it."""
+        analysis: ReconstructLattice = self.form.analysis(
+            **self.calibrate.camera.values(),
+            arrangement=self.calibrate.arrangement.currentData(),
+            pairs=self.calibrate.pairs_check.isChecked(),
+            threshold=None,
+        )
+        return analysis
+
+    @property
+    def _threshold(self) -> float | None:
+        """The threshold that was set by hand."""
+        value = self.form.values()["threshold"]
+        return None if value is None else float(value)
+
+    def _shot_of(self, layer: Any, stack: Any) -> tuple[tuple[int, ...], int] | None:
+        """Return the shot that is shown, and the number of the image among its images of atoms."""
+        place = shown_frame(self.viewer, layer, stack)
+        if place is None or not is_raw(stack):
+            return None if place is None else (place, 0)
+        at = stack.dims.index("frame")
+        shot = place[:at] + place[at + 1 :]
+        analysis = self._analysis()
+        if not analysis.takes(stack):
+            return shot, 0
+        numbers = frames_of_atoms(stack, pairs=analysis.pairs)
+        return (shot, numbers.index(place[at])) if place[at] in numbers else None
+
+    def _take(self, source: Any, stack: Any, found: Reconstructed) -> None:
+        if source not in self.viewer.layers:
+            self.say("Stopped: the layer was removed.")
+            return
+        self._source, self._stack = source, stack
+        self._automatic, self._preview = found.run, None
+        if self.calibrate.calibration is not found.calibration:
+            self.calibrate.take(found.calibration)
+        self._set_result(found)
+        self.folds["readout"].expand(animate=False)
+        self._tell(found)
+        if self.calibrate.grid is not None:
+            self.calibrate.grid.hide()  # the sites stand there now
+        image, _ = self._current()
+        steps = [*self.view.show_steps(source, found.run, image), self._show_image]
+        if found.run.analysis.cells:  # type: ignore[attr-defined]
+            layers = [cells_layer(found.run)]
+            steps += show_steps(self.viewer, source, ANALYSIS, layers, group="cells")
+        else:
+            remove(self.viewer, shown(self.viewer, source, ANALYSIS, group="cells"))
+        self.one_by_one(steps)
+        if self._threshold is not None or self.region.layer is not None:
+            self._rejudge()
+
+    def _set_result(self, found: Reconstructed) -> None:
+        self.result = found
+        self._rows = [
+            (frame.index, number)
+            for frame in found.run.good
+            for number in range(len(frame.result.images))
+        ]
+        self.readout.show_series(found.shots, found.comparison)
+        self._mark_image()
+
+    def _tell(self, found: Reconstructed) -> None:
+        lines = failure_lines(found.run)
+        self.failures.clear()
+        self.failures.addItems(lines)
+        self.failures.setVisible(bool(lines))
+        words = f"“{self._source.name}”: {summary(found)}"
+        self.say(words, "\n".join([words, *lines[:20]]))
+        if lines:
+            self.notify(lines)
+
+    def _show_image(self) -> None:
+        """Show the sites of the image that the sliders show, and its numbers."""
+        if self._source is None or self._source not in self.viewer.layers:
+            return
+        image, run = self._current()
+        threshold = self._threshold if self._trial is None else self._trial
+        if image is not None and threshold is not None:
+            image = image.with_threshold(threshold)
+        if run is not None:
+            self.view.show(self._source, run, image)
+        chosen = self._chosen()
+        self.readout.show_image(image, chosen=chosen, threshold=threshold)
+        if self._range is not None:
+            self._on_brightness_selected(self._range)
+
+    def _current(self) -> tuple[SiteImage | None, Run | None]:
+        """Return the image that is shown as judged by its probabilities, and the run it is of."""
+        here = self._shot_of(self._source, self._stack)
+        preview = self._preview
+        if here is not None and preview is not None:
+            image = preview.image(*here)
+            if image is not None:
+                return image, preview.run
+        if here is None or self._automatic is None:
+            return None, self._automatic
+        frame = next((f for f in self._automatic.good if f.index == here[0]), None)
+        return (None if frame is None else frame.result.images[here[1]]), self._automatic
+
+    def _mark_image(self) -> None:
+        here = None
+        if self._source is not None and self._source in self.viewer.layers:
+            here = self._shot_of(self._source, self._stack)
+        self.readout.mark_image(self._rows.index(here) if here in self._rows else None)
+
+    def _chosen(self) -> NDArray[np.bool_] | None:
+        """Return the sites within the region of interest; None for all."""
+        run = self._automatic or (self._preview.run if self._preview is not None else None)
+        if run is None or self._source is None:
+            return None
+        return self.region.sites(self._source, run.context.calibration)
+
+    def _on_moved(self) -> None:
+        if not isalive(self) or self._source is None:
+            return
+        self._show_image()
+        self._mark_image()
+        self._ask_preview()
+
+    def _on_form_changed(self) -> None:
+        if self.result is not None and self._threshold != self.result.threshold:
+            self._rejudge()
+        self._ask_preview()
+
+    def _on_threshold_moving(self, value: float) -> None:
+        self._trial = value
+        self.view.ask()
+
+    def _on_threshold_set(self, value: float | None) -> None:
+        self._trial = None
+        self.form.set_values({"threshold": value})
+        self._show_image()
+
+    def _rejudge(self) -> None:
+        """Judge all shots by the threshold and sum up the region, in the background."""
+        automatic = self._automatic
+        if automatic is None or self._source is None:
+            return
+        threshold, chosen = self._threshold, self._chosen()
+
+        def work(*, progress: Any, cancel: Any) -> Reconstructed:
+            return summed_up(with_threshold(automatic, threshold), chosen)
+
+        self._threshold_job.abandon()
+        self._threshold_job.start(work)
+        self._show_image()
+
+    def _on_rejudged(self, found: Reconstructed) -> None:
+        if self._automatic is not None and found.run.stack is self._automatic.stack:
+            self._set_result(found)
+
+    def _on_brightness_selected(self, wanted: tuple[float, float] | None) -> None:
+        self._range = wanted
+        image = self.view.image
+        if image is None or wanted is None:
+            self.view.select(None)
+            self.readout.mark_sites(None)
+            return
+        low, high = wanted
+        sites = image.found.valid & (image.found.brightness >= low)
+        sites &= image.found.brightness < high
+        chosen = self._chosen()
+        self.view.select(sites if chosen is None else sites & chosen)
+
+    def _on_image_selected(self, number: int) -> None:
+        """Move the sliders to an image of the series."""
+        if self._source is None or not 0 <= number < len(self._rows):
+            return
+        shot, image = self._rows[number]
+        stack = self._stack
+        place = dict(zip((d for d in stack.dims[:-2] if d != "frame"), shot, strict=True))
+        if is_raw(stack) and self._analysis().takes(stack):
+            numbers = frames_of_atoms(stack, pairs=self._analysis().pairs)
+            place["frame"] = numbers[image]
+        dims = stack.transpose(..., "shot", "y", "x", missing_dims="ignore").dims[:-2]
+        world = self._source.data_to_world((*(place.get(dim, 0) for dim in dims), 0, 0))
+        first = self.viewer.dims.ndim - self._source.ndim
+        for axis, dim in enumerate(dims):
+            if dim in place:
+                self.viewer.dims.set_point(first + axis, world[axis])
+
+    def _ask_preview(self, *_: object) -> None:
+        if self.preview_check.isChecked():
+            self._preview_later.start()
+
+    def _start_preview(self) -> None:
+        """Judge the image that is shown, unless it is judged in this way already."""
+        known, source = self.calibrate.calibration, self.layer
+        if not isalive(self) or self.busy or known is None or source is None:
+            return
+        try:
+            stack = from_layer(source)
+            analysis = self._analysis()
+            pictures = to_reconstruct(analysis, stack)
+        except ValueError as error:
+            self.say(str(error))
+            return
+        here = self._shot_of(source, stack)
+        if here is None:
+            return
+        for made in (self._preview, self.result):
+            if made is not None and made.is_of(analysis, known, here[0]) and source == self._source:
+                return
+        frames = [here[0]]
+
+        def work(*, progress: Any, cancel: Any) -> tuple[Any, Any, Reconstructed]:
+            context = prepared(analysis, pictures, known, frames, progress=progress, cancel=cancel)
+            return source, stack, reconstruct(analysis, pictures, context, frames)
+
+        self._preview_job.abandon()
+        self._preview_job.start(work)
+
+    def _on_preview(self, made: tuple[Any, Any, Reconstructed]) -> None:
+        source, stack, found = made
+        if source not in self.viewer.layers or source != self.layer:
+            return
+        if source != self._source:
+            self._automatic, self.result, self._rows = None, None, []
+            self.readout.show_series(None)
+            self._source = source
+        self._stack = stack
+        self._preview = found
+        for line in failure_lines(found.run):
+            self.say(f"Preview: {line}")
+        self.folds["readout"].expand(animate=False)
+        self._show_image()
+
+    def _on_layer_changed(self, layer: Any = None) -> None:
+        self.calibrate.on_layer_changed(self.layer)
+        self.region.source = self.layer
+        if self.layer is None:
+            self.say("No image layer yet: drop a camera file into the window.")
+        elif self.calibrate.calibration is None:
+            self._recall_calibration()
+        self.set_running(self.busy)
+        self._ask_preview()
+
+    def _recall_calibration(self) -> None:
+        """Take up the calibration that travels with results of the layer, if there are any."""
+        for made in shown(self.viewer, self.layer, ANALYSIS):
+            found: Calibration | None = calibration_in(made.metadata)
+            if found is not None:
+                self.calibrate.take(found)
+                return
+        if not self.busy:
+            self.say("Press “Find sites”, or place a grid on the atoms and press “Refine”.")
+
+    def _on_theme(self, event: Any = None) -> None:
+        if isalive(self):
+            self.readout.set_theme(self.viewer.theme)
