@@ -11,78 +11,9 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLay
 from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.lattice.pair_comparison import PARITY_NOTE, PairComparison
 from napari_coldatoms.widgets.base import PREFERRED_WIDTH, button
-from napari_coldatoms.widgets.readout_words import BoolArray, image_words, pair_text
+from napari_coldatoms.widgets.readout_words import NUMBERS, PAIRS, BoolArray, image_words, pair_text
 from napari_coldatoms.widgets.series_plot import SeriesPlot
 from napari_coldatoms.widgets.site_plots import HistogramPlot
-
-# key, label, row, column, columns, tooltip
-_NUMBERS = (
-    ("atoms", "atoms", 0, 0, 1, "sites judged to hold an atom, of all sites in the frame"),
-    (
-        "snr",
-        "SNR",
-        0,
-        2,
-        1,
-        "signal-to-noise ratio (dB): light of an atom against the error with which a site's light "
-        "is known, for this lattice, PSF, background and camera",
-    ),
-    (
-        "filling",
-        "filling",
-        1,
-        0,
-        3,
-        "part of the sites that hold an atom (%), with its binomial interval of one standard error "
-        "(68 %)",
-    ),
-    (
-        "errors",
-        "errors",
-        2,
-        0,
-        3,
-        "part of the sites that are expected to be judged wrongly (%), from the probability of "
-        "each decision",
-    ),
-    (
-        "threshold",
-        "threshold",
-        3,
-        0,
-        2,
-        "brightness that divides empty from occupied sites: drag the line in the histogram to set "
-        "it by hand",
-    ),
-    (
-        "brightness",
-        "brightness",
-        4,
-        0,
-        3,
-        "light of one atom, and how much that scatters from atom to atom (standard deviation)",
-    ),
-    ("background", "background", 5, 0, 3, "mean light beside the atoms, per pixel"),
-    (
-        "offset",
-        "offset",
-        6,
-        0,
-        3,
-        "place of the lattice in this image relative to the calibration (px), ± standard error",
-    ),
-)
-_PAIRS = (
-    ("survival", "survival", "atoms that are at their site in the second image as well"),
-    ("hopping", "hopping", "atoms that are at an empty nearest neighbour in the second image"),
-    ("loss", "loss", "all other atoms of the first image"),
-    ("loading", "loading", "empty sites that hold an atom later, which no hop explains"),
-    (
-        "repeatability",
-        "repeatability",
-        "sites judged the same in both images: the fidelity, if no atom is lost",
-    ),
-)
 
 
 class ReadoutPanel(QWidget):
@@ -189,7 +120,7 @@ class ReadoutPanel(QWidget):
             self.series.show_shots(shots)
         self._pairs_part.setVisible(comparison is not None)
         if comparison is not None:
-            for name, _, _ in _PAIRS:
+            for name, _, _ in PAIRS:
                 self.values[name].setText(pair_text(getattr(comparison, name)))
             corrected = ", corrected for detection errors" if comparison.corrected else ""
             self.pairs_caption.setText(
@@ -246,7 +177,7 @@ class ReadoutPanel(QWidget):
         self.remarks = _words("readout_remarks", "what you should know of this image")
         layout.addWidget(self.region)
         grid = _grid()
-        for key, label, at_row, column, columns, tooltip in _NUMBERS:
+        for key, label, at_row, column, columns, tooltip in NUMBERS:
             self._add_number(grid, key, label, at_row, column, columns, tooltip)
         self.automatic_button = button(
             "automatic",
@@ -289,7 +220,7 @@ class ReadoutPanel(QWidget):
         self.pairs_caption = _words("pairs_caption", PARITY_NOTE)
         layout.addWidget(self.pairs_caption)
         grid = _grid()
-        for at_row, (key, label, tooltip) in enumerate(_PAIRS):
+        for at_row, (key, label, tooltip) in enumerate(PAIRS):
             self._add_number(grid, key, label, at_row, 0, 3, f"{tooltip} (%). {PARITY_NOTE}")
         layout.addLayout(grid)
         return part

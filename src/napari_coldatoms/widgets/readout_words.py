@@ -19,6 +19,77 @@ NOT_JUDGED = "not judged"
 NOTHING = "–"
 _FEWEST_ERRORS = 1e-6
 
+NUMBERS = (
+    ("atoms", "atoms", 0, 0, 1, "sites judged to hold an atom, of all sites in the frame"),
+    (
+        "snr",
+        "SNR",
+        0,
+        2,
+        1,
+        "signal-to-noise ratio (dB): light of an atom against the error with which a site's light "
+        "is known, for this lattice, PSF, background and camera",
+    ),
+    (
+        "filling",
+        "filling",
+        1,
+        0,
+        3,
+        "part of the sites that hold an atom (%), with its binomial interval of one standard error "
+        "(68 %)",
+    ),
+    (
+        "errors",
+        "errors",
+        2,
+        0,
+        3,
+        "part of the sites that are expected to be judged wrongly (%), from the probability of "
+        "each decision",
+    ),
+    (
+        "threshold",
+        "threshold",
+        3,
+        0,
+        2,
+        "brightness that divides empty from occupied sites: drag the line in the histogram to set "
+        "it by hand",
+    ),
+    (
+        "brightness",
+        "brightness",
+        4,
+        0,
+        3,
+        "light of one atom, and how much that scatters from atom to atom (standard deviation)",
+    ),
+    ("background", "background", 5, 0, 3, "mean light beside the atoms, per pixel"),
+    (
+        "offset",
+        "offset",
+        6,
+        0,
+        3,
+        "place of the lattice in this image relative to the calibration (px), ± standard error",
+    ),
+)
+"""Of an image: key, label, row, column and columns in the grid, tooltip."""
+
+PAIRS = (
+    ("survival", "survival", "atoms that are at their site in the second image as well"),
+    ("hopping", "hopping", "atoms that are at an empty nearest neighbour in the second image"),
+    ("loss", "loss", "all other atoms of the first image"),
+    ("loading", "loading", "empty sites that hold an atom later, which no hop explains"),
+    (
+        "repeatability",
+        "repeatability",
+        "sites judged the same in both images: the fidelity, if no atom is lost",
+    ),
+)
+"""Of pairs of images: key, label, tooltip."""
+
 
 def image_words(
     image: SiteImage,

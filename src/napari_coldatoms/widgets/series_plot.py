@@ -195,6 +195,10 @@ class SeriesPlot(QWidget):
         self.plot = _Series(theme_id)
         self.plot.setObjectName("series_plot")
         self.plot.setMinimumHeight(170)
+        self.plot.setToolTip(
+            "one point per image, the upright line is at the one that is shown: click a point to "
+            "see its image; dragging moves, Ctrl+wheel zooms, a double click shows all"
+        )
         self.caption = QLabel()
         self.caption.setObjectName("series_caption")
         self.caption.setWordWrap(True)

@@ -10,10 +10,9 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QWidget
-from superqt.utils import QSignalThrottler
 
 from napari_coldatoms.analyses.site_result import SiteImage
-from napari_coldatoms.widgets.plots import PickBox, ThemedPlot, unit_sign
+from napari_coldatoms.widgets.plots import PickBox, ThemedPlot
 from napari_coldatoms.widgets.site_bins import (
     band_of,
     bin_of,
@@ -24,11 +23,11 @@ from napari_coldatoms.widgets.site_bins import (
     shows_modes,
     site_bins,
 )
+from napari_coldatoms.widgets.threshold_line import ThresholdLine
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
-_RATE = 34  # ms between signals while the line is dragged
 _NEAR = 12  # px above a bar that still count as the bar
 _LEAST = 0.5  # count at the bottom of a logarithmic axis
 _HEADROOM = 1.25
@@ -80,16 +79,11 @@ class HistogramPlot(ThemedPlot):
         self._bars = [pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[]) for _ in range(4)]
         self._part = pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[])
         self._curves = [pg.PlotCurveItem(antialias=True) for _ in range(2)]
-        self._line = pg.InfiniteLine(angle=90, movable=True, label="", labelOpts={"position": 0.93})
-        self._line.setCursor(Qt.CursorShape.SizeHorCursor)
-        self._line.setZValue(10)
+        self._line = ThresholdLine()
         for item in (self._band, *self._bars, self._part, *self._curves, self._line):
             self._item.addItem(item, ignoreBounds=True)
-        self._throttle = QSignalThrottler(parent=self)
-        self._throttle.setTimeout(_RATE)
-        self._throttle.triggered.connect(self._emit_moving)
-        self._line.sigDragged.connect(self._throttle.throttle)
-        self._line.sigPositionChangeFinished.connect(self._emit_set)
+        self._line.moved.connect(self.threshold_moving)
+        self._line.let_go.connect(self._on_let_go)
         self.set_theme(theme_id)
 
     @property
@@ -100,7 +94,7 @@ class HistogramPlot(ThemedPlot):
     @property
     def threshold(self) -> float | None:
         """Where the line is; None where there is none."""
-        return float(self._line.value()) if self._line.isVisible() else None
+        return self._line.place
 
     @property
     def selected(self) -> tuple[float, float] | None:
@@ -176,7 +170,8 @@ class HistogramPlot(ThemedPlot):
             curve.setData([], [])
         for bars in self._bars:
             bars.setOpts(x0=[], x1=[], y0=[], y1=[])
-        self._draw_line()
+        place = math.nan if image is None or not len(self._edges) else image.found.threshold
+        self._line.show_at(place, self._unit, colors, dashed=not self._judged)
         self._draw_marked()
         self._draw_band()
         if image is None or not len(self._edges):
@@ -251,23 +246,6 @@ class HistogramPlot(ThemedPlot):
             return
         top = self._counts(self._marked)
         self._put(self._part, np.zeros_like(top), top, self._colors.marked, _SURE)
-
-    def _draw_line(self) -> None:
-        image, colors = self._image, self._colors
-        place = math.nan if image is None or not len(self._edges) else image.found.threshold
-        self._line.setVisible(math.isfinite(place))
-        style = Qt.PenStyle.SolidLine if self._judged else Qt.PenStyle.DashLine
-        self._line.setPen(pg.mkPen(colors.text, width=2, style=style))
-        self._line.setHoverPen(pg.mkPen(colors.text, width=4))
-        label = self._line.label
-        label.setColor(colors.text)
-        shade = pg.mkColor(colors.background)
-        shade.setAlpha(200)
-        label.fill = pg.mkBrush(shade)
-        label.setFormat(f"{{value:.4g}} {unit_sign(self._unit)}")
-        # while the line is held, the hand says where it is
-        if math.isfinite(place) and not self._line.moving:
-            self._line.setValue(place)
 
     def _draw_band(self) -> None:
         band = None
@@ -349,14 +327,10 @@ class HistogramPlot(ThemedPlot):
         """Return a size that leaves room for the rest of a dock."""
         return QSize(340, 180)
 
-    def _emit_moving(self) -> None:
-        self.threshold_moving.emit(float(self._line.value()))
-
-    def _emit_set(self) -> None:
-        self._throttle.cancel()
+    def _on_let_go(self, threshold: float) -> None:
         if not self._sees_threshold():
             self._show_all()
-        self.threshold_set.emit(float(self._line.value()))
+        self.threshold_set.emit(threshold)
 
 
 def _same_light(one: SiteImage | None, other: SiteImage | None) -> bool:
