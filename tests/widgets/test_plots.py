@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.widgets.cuts import principal_cuts
@@ -54,3 +57,29 @@ def test_the_theme_can_change(qtbot) -> None:
     plot.set_theme("light")
     assert plot.colors != dark
     assert np.mean(plot.backgroundBrush().color().getRgb()[:3]) > 127
+
+
+def test_the_wheel_zooms_with_ctrl_only(qtbot) -> None:
+    cloud = Gaussian2D(30, 30, 10.0, 5.0, 0.3, 1.0, 0.0)
+    plot = CutPlot("dark")
+    qtbot.addWidget(plot)
+    plot.resize(400, 200)
+    plot.show_cuts(
+        principal_cuts(cloud.image((60, 60)), cloud, centre=(30, 30), radii=(10, 5), theta=0.3)
+    )
+    plot.show()
+    qtbot.wait(50)
+    view = plot.axes[0].getViewBox()
+    place = QPointF(plot.mapFromScene(view.sceneBoundingRect().center()))
+
+    def turn(key: Qt.KeyboardModifier) -> float:
+        no_button, phase = Qt.MouseButton.NoButton, Qt.ScrollPhase.NoScrollPhase
+        there = QPointF(plot.viewport().mapToGlobal(place.toPoint()))
+        event = QWheelEvent(place, there, QPoint(), QPoint(0, 120), no_button, key, phase, False)
+        QApplication.sendEvent(plot.viewport(), event)
+        low, high = view.viewRange()[0]
+        return high - low
+
+    before = view.viewRange()[0][1] - view.viewRange()[0][0]
+    assert turn(Qt.KeyboardModifier.NoModifier) == before
+    assert turn(Qt.KeyboardModifier.ControlModifier) < before

@@ -266,9 +266,9 @@ class ReadoutPanel(QWidget):
         if self.histogram.has_curves:
             parts.append("curves: the two modes")
         dark, bright = self.histogram.beyond
-        for number, word in ((dark, "darker"), (bright, "brighter")):
-            if number:
-                parts.append(f"{number}&nbsp;{word} than shown, in the last bar")
+        far = [f"{n}&nbsp;{word}" for n, word in ((dark, "darker"), (bright, "brighter")) if n]
+        if far:
+            parts.append(f"in the outermost bars {', '.join(far)} than shown")
         self.histogram_caption.setText("; ".join(parts) or "brightness of the sites, one mode")
 
 

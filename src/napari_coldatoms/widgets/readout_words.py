@@ -124,7 +124,7 @@ def image_words(
     light = found.parameters
     scatter = value_text(float(light.brightness), float(light.brightness_sd))
     return {
-        "atoms": f"{atoms} of {sites}" if judged else f"{NOT_JUDGED} ({sites} sites)",
+        "atoms": f"{atoms} of {sites}" if judged else NOT_JUDGED,
         "filling": share_text(*_filling(atoms, sites)) if judged else NOT_JUDGED,
         "errors": errors_text(_errors(image, counted), sites),
         "snr": f"{found.snr_db:.1f} dB" if math.isfinite(found.snr_db) else NOTHING,

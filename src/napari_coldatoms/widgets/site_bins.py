@@ -36,8 +36,8 @@ def site_bins(found: Reconstruction) -> FloatArray:
         return np.empty(0)
     q = np.quantile(values, [_TAIL, 0.25, 0.75, 1 - _TAIL])
     reach = _REACH * (q[3] - q[0])
-    low = max(float(values.min()), float(q[0] - reach))
-    high = min(float(values.max()), float(q[3] + reach))
+    near = values[(values >= q[0] - reach) & (values <= q[3] + reach)]
+    low, high = float(near.min()), float(near.max())
     if not high > low:
         half = 0.5 * max(abs(low), 1.0) / _FEWEST
         low, high = low - half, high + half
