@@ -29,7 +29,7 @@ from napari_coldatoms.images.stack import StackError, is_raw
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.pair_comparison import PairComparison
 from napari_coldatoms.lattice.reconstruct import Reconstructor
-from napari_coldatoms.lattice.track import track_phase
+from napari_coldatoms.lattice.track import track_coarse_phase, track_phase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,7 +218,10 @@ class ReconstructLattice:
             places = places_of(known.phase_track)
         else:
             report = None if progress is None else partial(_report, progress, len(images))
-            track = track_phase(images, known.lattice, known.psf, on_progress=report, **noise)
+            # these two adjust the place to the image themselves
+            adjusted = self.method in ("alternating", "local")
+            find = track_coarse_phase if adjusted else track_phase
+            track = find(images, known.lattice, known.psf, on_progress=report, **noise)
             places = places_of(track)
         parameters = None if known.parameters is None else replace(known.parameters, **noise)
         light = find_light(

@@ -41,7 +41,8 @@ class _Control:
         options = dict(parameter.options)
         value = parameter.default
         if value is None:
-            value = options.get("min", 0)
+            # what is shown in grey while nothing is given
+            value = max(options.get("min", 0), 0)
         self.widget: Any = create_widget(
             name=parameter.name, annotation=_without_none(parameter), value=value, options=options
         )
