@@ -248,7 +248,8 @@ class ReadoutPanel(QWidget):
     def _caption(self) -> None:
         if self._shown is None:
             return
-        image, _, by_hand = self._shown
+        image, chosen, by_hand = self._shown
+        unsure = image.uncertain if chosen is None else image.uncertain & chosen
         colors = self.histogram.colors
         if image.found.has_contrast or by_hand:
             kinds = [(colors.empty, "empty"), (colors.atom, "occupied")]
@@ -261,7 +262,7 @@ class ReadoutPanel(QWidget):
             for color, name in kinds
         )
         parts = [words] if words else []
-        if image.uncertain.any() and (image.found.has_contrast or by_hand):
+        if unsure.any() and (image.found.has_contrast or by_hand):
             parts.append("lighter: uncertain")
         if self.histogram.has_curves:
             parts.append("curves: the two modes")
