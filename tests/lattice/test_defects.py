@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_coldatoms.lattice import AiryPSF, GaussianPSF, Lattice, SampledPSF, simulate
 from napari_coldatoms.lattice.defects import (
+    _interpolate,
     dark_level,
     fill_bad_pixels,
     find_bad_pixels,
@@ -245,3 +246,13 @@ def test_smooth_map_of_wide_spacings_is_smoother():
     at_least, six_spacings = (np.diff(smooth_map(noise, good, a)).std() for a in (4.0, 15.0))
     assert six_spacings < 0.4 * at_least
     assert np.diff(smooth_map(noise, good, 2.0)).std() == at_least
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (37, 64), (100, 83)])
+def test_a_plane_stays_a_plane_between_the_middles_of_blocks(shape):
+    y, x = np.mgrid[: shape[0] // 8 + 1, : shape[1] // 8 + 1].astype(float)
+    out = np.empty(shape)
+    _interpolate(3.0 * y - 2.0 * x, 8, out)
+    v, u = ((np.arange(n) - 3.5) / 8 for n in shape)
+    v, u = np.clip(v, 0, y.max())[:, None], np.clip(u, 0, x.max())[None, :]
+    np.testing.assert_allclose(out, 3.0 * v - 2.0 * u, atol=1e-12)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_coldatoms.lattice import Lattice
-from napari_coldatoms.lattice.extent import best_step, covering, filled, padded
+from napari_coldatoms.lattice.extent import best_step, covering, filled, likely_step, padded
 
 VECTORS = {
     "square": Lattice.square(4.0, (2, 2)).vectors,
@@ -197,3 +197,21 @@ def test_nothing_filled_leaves_all_sites():
     single = np.zeros((10, 12))
     single[4, 4] = 0.1  # one atom in ten shots
     assert held(lattice, single) is lattice
+
+
+def test_the_light_tells_the_step_where_it_is_clear():
+    lattice = Lattice.square(4.0, (20, 22), origin=(30.0, 30.0))
+    around = padded(lattice, (140, 150), 1, 6.0)
+    i, j = around.labels.T
+    rng = np.random.default_rng(0)
+    for step in ((0, 0), (1, 0), (-1, 1)):
+        there = (i >= 1 + step[0]) & (i < 21 + step[0]) & (j >= 1 + step[1]) & (j < 23 + step[1])
+        occupied = there & (rng.random(len(around)) < 0.5)
+        light = 700.0 * occupied + rng.normal(0, 100.0, len(around))
+        np.testing.assert_array_equal(likely_step(lattice, around, 1, light), step)
+        np.testing.assert_array_equal(best_step(lattice, around, 1, occupied), step)
+    # three atoms outside are neither nothing nor a row
+    light[:] = (i >= 1) & (i < 21) & (j >= 1) & (j < 23) & (rng.random(len(around)) < 0.5)
+    light[np.flatnonzero(i == 21)[3:6]] = 1.0
+    light[np.flatnonzero(i == 1)] = 0.0
+    assert likely_step(lattice, around, 1, light) is None

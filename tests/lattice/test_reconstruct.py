@@ -616,3 +616,30 @@ def test_too_few_sites_for_deconvolution():
     image = picture(lattice, shape=(25, 33)).image
     with pytest.raises(ValueError, match=r"for deconvolution, found 3 sites"):
         reconstruct(image, lattice, PSF, method="deconvolution", parameters=KNOWN)
+
+
+@pytest.mark.parametrize("method", ["local", "alternating"])
+def test_place_of_the_sites_is_measured(method):
+    """Also where it is too near to the lattice's to be taken into account."""
+    pulls = []
+    for seed, place in enumerate([(0.03, -0.02), (-0.04, 0.01), (0.31, -0.22), (0.0, 0.0)]):
+        truth = picture(LATTICE.shift(place), seed=seed)
+        found = reconstruct(truth.image, LATTICE, PSF, method=method, read_noise=2.0)
+        assert np.abs(np.subtract(found.place, place)).max() < 0.1
+        assert max(found.place_error) < 0.06
+        pulls.append(np.subtract(found.place, place) / found.place_error)
+    # eight numbers: their rms is 1 within a quarter
+    assert 0.4 < np.sqrt(np.mean(np.square(pulls))) < 1.8
+    known = reconstruct(truth.image, LATTICE, PSF, method=method, misfit=None)
+    assert np.isnan(known.place).all()
+    assert np.isnan(known.place_error).all()
+
+
+def test_a_moved_reconstructor_is_that_of_the_moved_lattice(reconstructor):
+    there = LATTICE.shift((0.6, -1.3))
+    truth = picture(there)
+    moved = reconstructor.moved((0.6, -1.3)).reconstruct(truth.image)
+    anew = Reconstructor(there, PSF, image_shape=SHAPE).reconstruct(truth.image)
+    np.testing.assert_array_equal(moved.occupied, anew.occupied)
+    np.testing.assert_allclose(moved.brightness, anew.brightness, atol=10.0)
+    assert moved.snr_db == pytest.approx(anew.snr_db, abs=0.02)

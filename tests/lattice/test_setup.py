@@ -88,3 +88,37 @@ def test_sites_inside_have_their_centre_in_the_frame():
     np.testing.assert_array_equal(setup(lattice=lattice).inside, lattice.inside(SHAPE))
     with pytest.raises(ValueError, match=r"sites within a frame of \(32, 36\) pixels, found none"):
         setup(lattice=LATTICE.shift((100.0, 0.0)))
+
+
+@pytest.mark.parametrize("offset", [(0.31, -0.17), (-7.4, 3.3)], ids=["within", "cut off"])
+def test_a_moved_setup_is_that_of_the_moved_lattice(offset):
+    lattice, psf, shape = (
+        Lattice.square(4.0, (9, 10), origin=(9.0, 9.0)),
+        GaussianPSF(2.5),
+        (52, 56),
+    )
+    relative = np.linspace(0.8, 1.2, 90)
+    first = Setup(lattice, psf, shape, relative)
+    assert first.dark_pixels.any()
+    moved, anew = first.moved(offset), Setup(lattice.shift(offset), psf, shape, relative)
+    light = np.random.default_rng(0).random(90)
+    np.testing.assert_array_equal(moved.lattice.positions, anew.lattice.positions)
+    np.testing.assert_array_equal(moved.inside, anew.inside)
+    np.testing.assert_array_equal(moved.dark_pixels, anew.dark_pixels)
+    np.testing.assert_allclose(moved.optics.image(light), anew.optics.image(light), atol=1e-12)
+    # overlaps are known from before: they depend on the place within a pixel by 0.2 %
+    found, exact = moved.optics.overlaps, anew.optics.overlaps
+    np.testing.assert_array_equal(found.sites, exact.sites)
+    np.testing.assert_allclose(found.values, exact.values, atol=2e-3 * exact.values.max())
+    assert moved.signal_to_noise() is first.signal_to_noise()
+    assert first.moved((0.0, 0.0)) is first
+    with pytest.raises(ValueError, match="found none"):
+        first.moved((90.0, 0.0))
+
+
+def test_overlaps_of_sharp_light_are_found_for_every_place():
+    lattice = Lattice.square(2.5, (8, 8), origin=(9.0, 9.0))
+    first = Setup(lattice, GaussianPSF(0.8), (40, 40), None)
+    moved = first.moved((0.4, 0.3)).optics.overlaps.values
+    exact = Setup(lattice.shift((0.4, 0.3)), GaussianPSF(0.8), (40, 40), None).optics.overlaps
+    np.testing.assert_allclose(moved, exact.values, atol=1e-12)

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from napari_coldatoms.lattice import GaussianPSF, Lattice, Phase, track_phase
-from napari_coldatoms.lattice.track import checked_times, counted_images, make_track, spread
+from napari_coldatoms.lattice.track import (
+    checked_times,
+    counted_images,
+    make_track,
+    spread,
+    track_coarse_phase,
+)
 
 LATTICE = Lattice.square(4.0, (20, 20), origin=(24.0, 24.0))
 SHAPE = (128, 128)
@@ -180,3 +186,44 @@ def test_times_and_images_counted():
     assert spread(10, 4).tolist() == [0, 3, 6, 9]
     assert spread(3, 40).tolist() == [0, 1, 2]
     assert spread(1, 5).tolist() == [0]
+
+
+def test_strong_patterns_tell_the_place_by_themselves(make_shots):
+    """Jumps by more than half a site included: the sites are those that hold the atoms."""
+    lattice = Lattice.square(4.0, (40, 40), origin=(16.0, 16.0))
+    places = np.array([(0.0, 0.0), (0.3, -0.2), (2.7, 0.4), (-1.6, -2.5), (3.4, 3.1), (0.1, 4.3)])
+    shots = make_shots(lattice, 3.0, places, shape=(190, 190))
+    track = track_coarse_phase(shots.images, lattice, shots.psf, read_noise=2.0)
+    assert track.trusted.all()
+    assert np.isnan(track.contrast).all()
+    assert track.significance.min() > 8
+    # coarse ones have errors of a few hundredths of a pixel, and say so
+    assert np.abs(track.offset - places).max() < 0.2
+    assert np.abs((track.offset - places) / track.stderr).max() < 4
+    fine = track_phase(shots.images, lattice, shots.psf, read_noise=2.0)
+    assert np.abs(fine.offset - places).max() < 0.1
+
+
+def test_weak_patterns_and_few_sites_go_the_whole_way(make_shots):
+    drift = line(4, (0.1, -0.2))
+    shots = make_shots(LATTICE, HWHM, drift, shape=SHAPE)
+    images = shots.images.copy()
+    images[2] = np.random.default_rng(0).poisson(50.0, SHAPE)
+    done = []
+    found = track_coarse_phase(images, LATTICE, shots.psf, on_progress=done.append)
+    whole = track_phase(images, LATTICE, shots.psf)
+    np.testing.assert_array_equal(found.offset, whole.offset)
+    np.testing.assert_array_equal(found.trusted, [True, True, False, True])
+    assert np.isfinite(found.contrast).all()
+    assert done == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("track", [track_phase, track_coarse_phase])
+def test_progress_may_end_it(make_shots, track):
+    shots = make_shots(LATTICE, HWHM, line(3, (0.1, 0.0)), shape=SHAPE)
+
+    def stop(done):
+        raise InterruptedError(done)
+
+    with pytest.raises(InterruptedError, match="1"):
+        track(shots.images, LATTICE, shots.psf, on_progress=stop)

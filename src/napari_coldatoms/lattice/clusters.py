@@ -121,7 +121,7 @@ def _weigh(
     evidence = np.zeros(1 << most)
     chance = np.zeros(most)
     for n in range(centres.size):
-        size = 0
+        size = np.int64(0)  # not the type of a constant, for which the kernels would be made, too
         for c in range(most):
             site = clusters[centres[n], c]
             if site >= 0:

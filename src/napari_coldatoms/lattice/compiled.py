@@ -1,17 +1,52 @@
-"""The compiled kernels of lattices, made by ``python -m napari_coldatoms.lattice.compiled``.
+"""The compiled kernels of lattices: whether they are there, and how to get them.
 
-numba compiles each kernel when it is first used, and keeps it on disk. All of them together take
-the better part of a minute, which is better spent before someone waits for the first result.
+All of them together take the better part of a minute, which is better spent before someone waits
+for the first result, see `kernels`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
+
+from napari_coldatoms import kernels
+
+_LATTICE = (
+    "clusters",
+    "defects",
+    "discs",
+    "linear",
+    "neighbours",
+    "optics",
+    "overlaps",
+    "projection",
+    "psf_variations",
+    "shot",
+)
+_STATISTICS = ("binned", "likelihood", "starts")
+MODULES = (
+    *(f"napari_coldatoms.lattice.{name}" for name in _LATTICE),
+    *(f"napari_coldatoms.statistics.{name}" for name in _STATISTICS),
+)
+"""The modules that have kernels."""
+
+
+def is_compiled() -> bool:
+    """Return whether all kernels lie on disk, newer than their source."""
+    return all(kernels.are_compiled(kernels.kernels_of(import_module(name))) for name in MODULES)
+
+
+def compile_elsewhere(cancel: Callable[[], bool] | None = None) -> bool:
+    """Compile the kernels in a process of their own, see `kernels.compile_elsewhere`."""
+    return kernels.compile_elsewhere(__name__, cancel)
+
 
 def use_all_kernels() -> None:
-    """Use every kernel once, on a small image."""
+    """Use every kernel once, on small images."""
     from napari_coldatoms.lattice.geometry import Lattice
     from napari_coldatoms.lattice.pairs import compare
     from napari_coldatoms.lattice.phase import PhaseFinder
+    from napari_coldatoms.lattice.projection import projection
     from napari_coldatoms.lattice.psf import GaussianPSF
     from napari_coldatoms.lattice.psf_fit import measure_psf
     from napari_coldatoms.lattice.reconstruct import Reconstructor
@@ -41,6 +76,7 @@ def use_all_kernels() -> None:
     _, fit = finder.fit(finder.shot(images[0]))
     if fit is not None:
         measure_psf([fit], finder.setup.lattice, psf)
+    projection(lattice, psf, shape)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,14 @@ is what the image shows beside the light of the sites, smoothed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from napari_coldatoms.lattice.psf import PSF
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -172,8 +170,9 @@ def smooth_map(residual: FloatArray, good: FloatArray, spacing: float) -> FloatA
     total = gaussian_filter(_blocks(residual * good), sd, mode="nearest")
     count = gaussian_filter(_blocks(good), sd, mode="nearest")
     coarse = total / np.maximum(count, 1e-9)
-    rows, columns = (_between(n, m) for n, m in zip(residual.shape, coarse.shape, strict=True))
-    return np.asarray((columns @ (rows @ coarse).T).T)
+    smooth = np.empty(residual.shape)
+    _interpolate(coarse, _BLOCK, smooth)
+    return smooth
 
 
 def _blocks(image: FloatArray) -> FloatArray:
@@ -184,14 +183,25 @@ def _blocks(image: FloatArray) -> FloatArray:
     return np.asarray(sums / np.outer(*sizes))
 
 
-def _between(pixels: int, blocks: int) -> csr_array:
-    """Return the matrix of linear interpolation from blocks to pixels."""
-    from scipy.sparse import csr_array
+@njit(cache=True, nogil=True)
+def _interpolate(coarse: Any, block: int, out: Any) -> None:
+    """Fill in an image of pixels, linearly interpolated between the middles of blocks."""
+    rows, columns = out.shape
+    blocks = coarse.shape[1]
+    row = np.empty(blocks)
+    for v in range(rows):
+        low, part = _between(v, block, coarse.shape[0])
+        high = min(low + 1, coarse.shape[0] - 1)
+        for b in range(blocks):
+            row[b] = (1 - part) * coarse[low, b] + part * coarse[high, b]
+        for u in range(columns):
+            low, part = _between(u, block, blocks)
+            out[v, u] = (1 - part) * row[low] + part * row[min(low + 1, blocks - 1)]
 
-    place = np.clip((np.arange(pixels) - (_BLOCK - 1) / 2) / _BLOCK, 0, blocks - 1)
-    low = np.minimum(place.astype(int), max(blocks - 2, 0))
-    part = place - low
-    high = np.minimum(low + 1, blocks - 1)
-    values = np.concatenate([1 - part, part])
-    pixel = np.tile(np.arange(pixels), 2)
-    return csr_array((values, (pixel, np.concatenate([low, high]))), shape=(pixels, blocks))
+
+@njit(cache=True, nogil=True)
+def _between(pixel: int, block: int, blocks: int) -> tuple[int, float]:
+    """Return the block before a pixel, and how far on the way to the next one it is."""
+    place = min(max((pixel - 0.5 * (block - 1)) / block, 0.0), blocks - 1.0)
+    low = min(int(place), max(blocks - 2, 0))
+    return low, place - low

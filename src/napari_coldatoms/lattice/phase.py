@@ -25,7 +25,7 @@ from napari_coldatoms.lattice.global_step import (
     global_step,
     site_prior,
 )
-from napari_coldatoms.lattice.linear import precondition, site_scale
+from napari_coldatoms.lattice.linear import precondition
 from napari_coldatoms.lattice.local_step import local_step
 from napari_coldatoms.lattice.misfit import Misfit, fit_light
 from napari_coldatoms.lattice.preparation import (
@@ -289,13 +289,14 @@ class PhaseFinder:
         """
         optics = self.setup.optics
         signal, good = _moved(shot.signal, offset), _moved(shot.good, offset)
-        seen = self.setup.inside & (optics.site_weights(good) > LEAST_LIGHT)
+        weights = optics.site_weights(good)
+        seen = self.setup.inside & (weights > LEAST_LIGHT)
         there = replace(shot, image=signal, background=np.zeros_like(signal), good=good)
         level = there.mean_brightness()
         rest = good * (signal - level * optics.even_light)
         found = precondition(
             optics,
-            site_scale(optics, good),
+            optics.relative * np.sqrt(weights),
             optics.collect(rest),
             shift=_ROUGH * first_regularisation(shot, rest),
         )
