@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers import Points, Shapes
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
@@ -28,7 +29,8 @@ def image(add):
 def grid(viewer, image, qapp):
     grid = LatticeGrid(viewer, image, qapp)
     yield grid
-    grid.deleteLater()
+    if isalive(grid):
+        grid.deleteLater()
 
 
 def layers_of(viewer) -> tuple[Shapes, Points]:
@@ -139,26 +141,38 @@ def test_an_outline_that_is_spoiled_is_put_back(viewer, grid) -> None:
     assert "four corners" in told[0]
 
 
-def test_a_layer_that_is_deleted_turns_the_grid_off(viewer, image, grid) -> None:
-    gone = []
-    grid.vanished.connect(lambda: gone.append(1))
+def test_the_grid_is_turned_off_and_on(viewer, image, grid) -> None:
+    seen = []
+    grid.toggled.connect(seen.append)
     grid.show(SITES)
-    viewer.layers.remove("shots grid sites")
-    settle()
-    assert [layer.name for layer in viewer.layers] == ["shots"]
+    shape, points = layers_of(viewer)
+    grid.hide()
+    assert not shape.visible
+    assert not points.visible
+    grid.show()
+    assert shape.mode == "select"
+    assert set(shape.selected_data) == {0}
+    # the eyes in the list of layers do the same
+    shape.visible = False
+    assert grid.visible
+    points.visible = False
     assert not grid.visible
-    assert gone == [1]
+    grid.show()
+    assert seen == [True, False, True, True, False, True]
+
+    # a layer that the user deletes is made again
+    viewer.layers.remove(points)
+    settle()
+    assert not grid.visible
+    assert not shape.visible
+    assert seen[-1] is False
     grid.show()
     assert len(viewer.layers) == 3
+    assert shape.visible
     np.testing.assert_allclose(layers_of(viewer)[1].data, SITES.positions)
-    grid.hide()
-    assert len(viewer.layers) == 1
-    assert gone == [1]
-    grid.show()
+    # without the image there is no grid
     viewer.layers.remove(image)
     settle()
-    assert len(viewer.layers) == 0
-    grid.show(SITES)
     assert len(viewer.layers) == 0
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QFrame, QLabel, QVBoxLayout, QWidget
 
 from napari_coldatoms.analyses.calibrate_lattice import calibrate_lattice
 from napari_coldatoms.analyses.calibration_file import load_calibration, save_calibration
 from napari_coldatoms.analyses.calibration_words import numbers, verdict
+from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
 from napari_coldatoms.images.stack import from_layer
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.geometry import Lattice
@@ -20,8 +21,10 @@ from napari_coldatoms.widgets.base import ImageWidget, button, row, shown_frame
 from napari_coldatoms.widgets.camera import CameraPanel
 from napari_coldatoms.widgets.controls import check, choice
 from napari_coldatoms.widgets.grid_controls import GridControls
+from napari_coldatoms.widgets.jobs import stopping
 from napari_coldatoms.widgets.lattice_grid import LatticeGrid
 from napari_coldatoms.widgets.pictures import is_raw_layer
+from napari_coldatoms.widgets.reconstruction import to_reconstruct
 
 MEMORY = "calibrate_lattice"
 ALL_FRAMES, THIS_FRAME = "all frames", "this frame"
@@ -35,10 +38,6 @@ _TOOLTIPS = {
     "expected errors": "share of wrong decisions to be expected of the best estimator (%)",
     "shots": "images that were looked at, and those that show the sites clearly",
 }
-
-
-class _Cancelled(Exception):
-    """The user has pressed Cancel."""
 
 
 class CalibratePanel(QWidget):
@@ -173,6 +172,7 @@ class CalibratePanel(QWidget):
             there, here = (" × ".join(map(str, size)) for size in (calibration.image_shape, shape))
             words += f" It is for images of {there} pixels, this one has {here}."
         self.take(calibration, words)
+        self._show_calibrated()
 
     def save(self, path: str | Path) -> None:
         """Write the calibration to a file."""
@@ -191,6 +191,18 @@ class CalibratePanel(QWidget):
     def forget(self) -> None:
         """Use no calibration any more."""
         self.take(None, "No calibration.")
+
+    def take(self, calibration: Calibration | None, words: str = "") -> None:
+        """Use a calibration, wherever it is from, or none; and say so."""
+        self.calibration = calibration
+        self._tell()
+        grid = self.grid
+        if calibration is not None and (grid is None or not grid.visible):
+            self.grid_controls.show_lattice(calibration.lattice)
+        self._enable()
+        if words:
+            self.host.say(words)
+        self.calibration_changed.emit(calibration)
 
     def set_running(self, running: bool) -> None:
         """Enable what can be used."""
@@ -246,37 +258,20 @@ class CalibratePanel(QWidget):
         if guess is not None:
             options["arrangement"] = "auto"  # the guess tells
 
-        def work(*, progress: Any, cancel: Any) -> Calibration | None:
-            def report(done: int, total: int) -> None:
-                if cancel():
-                    raise _Cancelled
-                progress(done, total)
+        def work(*, progress: Any, cancel: Any) -> Calibration:
+            report = stopping(progress, cancel)
+            pictures = to_reconstruct(ReconstructLattice(pairs=options["pairs"]), stack)
+            found = calibrate_lattice(pictures, guess=guess, progress=report, **options)
+            report(1, 1)
+            return found
 
-            try:
-                found = calibrate_lattice(stack, guess=guess, progress=report, **options)
-            except _Cancelled:
-                return None
-            return None if cancel() else found
-
-        def done(found: Calibration | None) -> None:
-            if found is None:
-                host.say("Cancelled.")
-            else:
-                self.take(found, f"“{layer.name}”: {len(found.lattice)} sites, {verdict(found)}.")
+        def done(found: Calibration) -> None:
+            self.take(found, f"“{layer.name}”: {len(found.lattice)} sites, {verdict(found)}.")
+            if host.layer == layer:
+                self._show_calibrated()
 
         words = "Finding the sites" if guess is None else "Refining the grid"
         host.start(work, done, words=f"{words} in “{layer.name}” …")
-
-    def take(self, calibration: Calibration | None, words: str = "") -> None:
-        """Use a calibration from now on, and say so."""
-        self.calibration = calibration
-        self._tell()
-        if calibration is not None and self._image_shape() == calibration.image_shape:
-            self._show_grid(calibration.lattice)
-        self._enable()
-        if words:
-            self.host.say(words)
-        self.calibration_changed.emit(calibration)
 
     def _tell(self) -> None:
         """Say in words and numbers what the calibration is worth."""
@@ -296,6 +291,14 @@ class CalibratePanel(QWidget):
             rows.addRow(label, value)
         self.numbers.setVisible(known is not None)
 
+    def _show_calibrated(self) -> bool:
+        """Show the calibrated sites; tell whether there are any for images like these."""
+        known = self.calibration
+        if known is None or known.image_shape != self._image_shape():
+            return False
+        self._show_grid(known.lattice)
+        return True
+
     def _show_grid(self, lattice: Lattice | None, *, grab: bool = False) -> None:
         layer = self.host.layer
         if layer is None:
@@ -304,7 +307,7 @@ class CalibratePanel(QWidget):
         if grid is None:
             grid = LatticeGrid(self.host.viewer, layer, self)
             grid.moved.connect(self.grid_controls.show_lattice)
-            grid.vanished.connect(self._enable)
+            grid.toggled.connect(self._enable)
             grid.mended.connect(self.host.say)
             self._grids[layer.unique_id] = grid
         grid.show(lattice, grab=grab)
@@ -313,13 +316,13 @@ class CalibratePanel(QWidget):
         self._enable()
 
     def _on_grid_clicked(self, checked: bool) -> None:
-        grid, known = self.grid, self.calibration
+        grid = self.grid
         if not checked:
             if grid is not None:
                 grid.hide()
             self._enable()
-        elif known is not None and known.image_shape == self._image_shape():
-            self._show_grid(known.lattice)
+        elif self._show_calibrated():
+            return
         elif grid is not None:
             self._show_grid(None, grab=True)
         else:
@@ -335,10 +338,7 @@ class CalibratePanel(QWidget):
             grid.show(lattice)
 
     def _on_layer_removed(self, event: Any) -> None:
-        grid = self._grids.pop(event.value.unique_id, None)
-        if grid is not None:
-            # not within napari's own change
-            QTimer.singleShot(0, grid.close)
+        self._grids.pop(event.value.unique_id, None)  # it closes itself
 
     def _image_shape(self) -> tuple[int, int] | None:
         layer = self.host.layer
@@ -347,7 +347,7 @@ class CalibratePanel(QWidget):
         data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
         return int(data.shape[-2]), int(data.shape[-1])
 
-    def _enable(self) -> None:
+    def _enable(self, *_: Any) -> None:
         grid = self.grid
         self.grid_check.setChecked(grid is not None and grid.visible)
         self.set_running(self._running)

@@ -69,8 +69,8 @@ class LatticeGrid(QObject):
 
     moved = Signal(object)
     """The lattice as it lies, also while the mouse drags."""
-    vanished = Signal()
-    """The user has removed one of the layers, or the image."""
+    toggled = Signal(bool)
+    """Whether it is seen now; also by the eyes in napari's list of layers."""
     mended = Signal(str)
     """The outline was put back, and why."""
 
@@ -83,6 +83,7 @@ class LatticeGrid(QObject):
         self._outline: Any = None
         self._sites: Any = None
         self._busy = False
+        self._following = _following(self)
         # napari keeps weak references to methods
         viewer.layers.events.removed.connect(self._on_removed)
         for emitter in (source.events.scale, source.events.translate, source.events.units):
@@ -95,8 +96,8 @@ class LatticeGrid(QObject):
 
     @property
     def visible(self) -> bool:
-        """Whether both layers are there."""
-        return self._outline is not None and self._sites is not None
+        """Whether some of it is seen."""
+        return any(layer.visible for layer in self._layers())
 
     def show(self, lattice: Lattice | None = None, *, grab: bool = False) -> None:
         """Show a lattice, or that which was shown last.
@@ -113,28 +114,48 @@ class LatticeGrid(QObject):
             self._lattice, self._corners = lattice, outline(lattice)
         if self._lattice is None:
             return
+        before = self.visible
         active = self._viewer.layers.selection.active
         self._sites = self._layer(self._sites, SITES)
         self._outline = self._layer(self._outline, OUTLINE)
         self._redraw()
         self._place()
+        self._see(True)
+        # of a layer that cannot be seen napari takes the mode away
+        if self._outline.mode not in ("select", "direct"):
+            self._outline.mode = "select"
+        callbacks = self._outline.mouse_drag_callbacks
+        if self._following in callbacks:
+            callbacks.remove(self._following)
+        # after napari's own callback for this mode, so that the outline has moved already
+        callbacks.append(self._following)
+        self._outline.selected_data = {0}
         if grab:
             self._viewer.layers.selection.active = self._outline
         elif active is not None and active in self._viewer.layers:
             self._viewer.layers.selection.active = active
+        if not before:
+            self.toggled.emit(True)
 
     def hide(self) -> None:
-        """Take the layers away; the lattice is kept."""
-        layers, self._outline, self._sites = (self._outline, self._sites), None, None
-        for layer in layers:
-            if layer is not None and layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        """Let it not be seen; the lattice is kept.
+
+        The layers stay: OpenGL drivers have crashed where Shapes layers came and went.
+        """
+        before = self.visible
+        self._see(False)
+        if before:
+            self.toggled.emit(False)
 
     def close(self) -> None:
-        """Take the layers away for good, the image being gone."""
-        if isalive(self):
-            self.hide()
-            self.deleteLater()
+        """Take the layers away for good."""
+        if not isalive(self):
+            return
+        layers, self._outline, self._sites = self._layers(), None, None
+        for layer in layers:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self.deleteLater()
 
     def follow(self) -> None:
         """Let the sites follow the outline, as far as it shows a lattice."""
@@ -163,7 +184,7 @@ class LatticeGrid(QObject):
         kind = "points"
         if role == OUTLINE:
             data, kind = [self._corners], "shapes"
-            width = float(max(1.0, max(self._source.data.shape[-2:]) / 400))
+            width = float(np.ptp(self._corners, axis=0).max()) / 200
             kwargs |= {"shape_type": "polygon", "edge_width": width, "edge_color": _COLOUR}
             kwargs |= {"face_color": _NO_COLOUR}
         else:
@@ -181,10 +202,8 @@ class LatticeGrid(QObject):
         return layer
 
     def _listen(self, layer: Any, role: str) -> None:
+        layer.events.visible.connect(self._on_visible)
         if role == OUTLINE:
-            layer.mode = "select"
-            # after napari's own callback for this mode, so that the outline has moved already
-            layer.mouse_drag_callbacks.append(_following(self))
             layer.events.data.connect(self._on_data)
         else:
             layer.mode = "pan_zoom"
@@ -192,7 +211,7 @@ class LatticeGrid(QObject):
 
     def _redraw(self) -> None:
         """Draw the lattice as it is known."""
-        if self._lattice is None or not self.visible:
+        if self._lattice is None or self._outline is None or self._sites is None:
             return
         self._draw_sites(self._lattice)
         ring = _RING * spacing_of(self._lattice)
@@ -225,10 +244,9 @@ class LatticeGrid(QObject):
         """Put the layers where the image is."""
         if not isalive(self):
             return
-        for layer in (self._outline, self._sites):
-            if layer is not None:
-                for name, value in self._image_place().items():
-                    setattr(layer, name, value)
+        for layer in self._layers():
+            for name, value in self._image_place().items():
+                setattr(layer, name, value)
 
     def _image_place(self) -> dict[str, Any]:
         """Return where the last two axes of the image lie."""
@@ -270,7 +288,7 @@ class LatticeGrid(QObject):
 
     def _take(self) -> None:
         """Take over what the user has made of the outline, or put it back."""
-        if not self.visible or self._outline not in self._viewer.layers:
+        if self._outline is None or self._outline not in self._viewer.layers:
             return
         found = self._dragged()
         if found is None:
@@ -285,17 +303,38 @@ class LatticeGrid(QObject):
         self._redraw()  # a corner alone was moved: a parallelogram all the same
         self.moved.emit(self._lattice)
 
-    def _on_removed(self, event: Any) -> None:
-        if not isalive(self) or not (self._outline is not None or self._sites is not None):
-            return
-        if event.value in (self._outline, self._sites, self._source):
-            # not within napari's own change
-            QTimer.singleShot(0, self._vanish)
+    def _layers(self) -> list[Any]:
+        return [layer for layer in (self._outline, self._sites) if layer is not None]
 
-    def _vanish(self) -> None:
-        if self.visible:
-            self.hide()
-            self.vanished.emit()
+    def _see(self, visible: bool) -> None:
+        self._busy = True
+        try:
+            for layer in self._layers():
+                layer.visible = visible
+        finally:
+            self._busy = False
+
+    def _on_visible(self, event: Any) -> None:
+        if isalive(self) and not self._busy:
+            self.toggled.emit(self.visible)
+
+    def _on_removed(self, event: Any) -> None:
+        if not isalive(self) or not self._layers():
+            return
+        # not within napari's own change
+        if event.value == self._source:
+            QTimer.singleShot(0, self.close)
+        elif self._outline is not None and event.value == self._outline:
+            self._outline = None
+            QTimer.singleShot(0, self._turn_off)
+        elif self._sites is not None and event.value == self._sites:
+            self._sites = None
+            QTimer.singleShot(0, self._turn_off)
+
+    def _turn_off(self) -> None:
+        """Hide what the user has left of the grid."""
+        self._see(False)
+        self.toggled.emit(False)
 
 
 def _following(grid: LatticeGrid) -> Callable[[Any, Any], Iterator[None]]:
