@@ -40,6 +40,16 @@ class Host(ImageWidget):
 
 
 @pytest.fixture
+def finished(qtbot):
+    """Return a function that waits until a widget is idle; kernels may be compiled meanwhile."""
+
+    def wait(widget) -> None:
+        qtbot.waitUntil(lambda: not widget.busy, timeout=200_000)
+
+    return wait
+
+
+@pytest.fixture
 def host(viewer):
     host = Host(viewer)
     viewer.window.add_dock_widget(host, name="Test")
@@ -109,7 +119,7 @@ def test_sites_are_found_shown_and_refined_from_a_grid_that_was_moved(
     assert not panel.find_button.isEnabled()
     image = add(stack, colormap="magma")
     panel.camera.set_values({"read_noise": 2.0})
-    with qtbot.waitSignal(panel.calibration_changed, timeout=60_000) as found:
+    with qtbot.waitSignal(panel.calibration_changed, timeout=200_000) as found:
         press(qtbot, panel.find_button)
         assert not panel.find_button.isEnabled()
     finished(host)

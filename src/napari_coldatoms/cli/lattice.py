@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from cyclopts import Parameter
 
 from napari_coldatoms import readers
+from napari_coldatoms.analyses.calibrate_lattice import calibrate_lattice
 from napari_coldatoms.analyses.calibration_file import (
     CalibrationError,
     check_name,
     load_calibration,
     save_calibration,
 )
+from napari_coldatoms.analyses.calibration_words import told
 from napari_coldatoms.analyses.file_groups import common_source
-from napari_coldatoms.analyses.lattice_images import Images
 from napari_coldatoms.analyses.make_picture import MakePicture, to_analyse
 from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
 from napari_coldatoms.backend.analysis import to_dict
@@ -37,13 +37,9 @@ from napari_coldatoms.cli.commands import (
 from napari_coldatoms.cli.flags import build, flags
 from napari_coldatoms.cli.report import progress_bar
 from napari_coldatoms.images.stack import StackError
-from napari_coldatoms.lattice.calibrate import calibrate as find_calibration
-from napari_coldatoms.lattice.learn_sites import learn_sites
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from napari_coldatoms.lattice.calibration import Calibration
 
     _LatticeFlags: TypeAlias = Any
     _PictureFlags: TypeAlias = Any
@@ -71,7 +67,9 @@ def calibrate(
         Literal["auto", "regular", "positions"],
         Parameter(help="a lattice with two vectors, or sites anywhere but apart, as tweezers are"),
     ] = "auto",
-    read_noise: Annotated[float, Parameter(help="of the camera (counts)")] = 0.0,
+    offset: Annotated[float, Parameter(help="of the camera (counts)")] = 0.0,
+    gain: Annotated[float, Parameter(help="of the camera (counts per photoelectron)")] = 1.0,
+    read_noise: Annotated[float, Parameter(help="of the camera (photoelectrons)")] = 0.0,
     excess_noise: Annotated[
         float, Parameter(help="factor on the variance of the shot noise: 2 with EM gain")
     ] = 1.0,
@@ -98,25 +96,28 @@ def calibrate(
     stack = _read(files, analysis, build(MakePicture, picture, "picture."))
     if stack is None:
         return NOTHING
-    images = Images(stack, pairs=pairs)
+    if not gain > 0:
+        raise UsageError(f"expected a gain above 0, found {gain}")
     with progress_bar(quiet, "images") as progress:
         try:
-            found = find_calibration(
-                images,
+            found = calibrate_lattice(
+                stack,
                 guess=start,
                 arrangement=arrangement,
+                pairs=pairs,
+                sites=sites,
+                offset=offset,
+                gain=gain,
                 read_noise=read_noise,
                 excess_noise=excess_noise,
                 source=common_source(files),
-                on_progress=progress,
+                progress=progress,
             )
-            if sites:
-                found = learn_sites(found, images, read_noise=read_noise, excess_noise=excess_noise)
         except ValueError as error:
             print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
             return NOTHING
     written = save_calibration(found, output)
-    for name, text in _told(found):
+    for name, text in told(found):
         print(f"{name:<16} {text}")
     if not quiet:
         print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
@@ -190,33 +191,3 @@ def _read(
     except StackError as error:
         print(f"failed: {error}", file=sys.stderr)
         return None
-
-
-def _told(found: Calibration) -> list[tuple[str, str]]:
-    """Return what a calibration says, in words and numbers."""
-    quality = found.quality
-    sites = "lattice" if found.lattice.is_regular else "positions"
-    lines = [
-        ("sites", f"{len(found.lattice)} ({sites})"),
-        ("spacing", _several(quality.spacing, quality.spacing_error, "px")),
-        ("angle", _several(quality.angle, quality.angle_error, "°")),
-        ("PSF HWHM", _several((found.psf.hwhm,), (quality.hwhm_error,), "px")),
-        ("SNR", _number(quality.snr_db, "dB")),
-        ("expected errors", _number(100 * quality.predicted_error_rate, "%")),
-        ("shots", f"{quality.shots}, {quality.trusted_shots} of them trusted"),
-        ("trusted", "yes" if quality.trusted else "NO"),
-    ]
-    lines += [("remark", remark) for remark in quality.remarks]
-    return [(name, text) for name, text in lines if text]
-
-
-def _several(values: tuple[float, ...], errors: tuple[float, ...], unit: str) -> str:
-    parts = [
-        f"{value:.4f} ± {error:.2g} {unit}" if math.isfinite(error) else f"{value:.4f} {unit}"
-        for value, error in zip(values, errors, strict=True)
-    ]
-    return ", ".join(parts)
-
-
-def _number(value: float, unit: str) -> str:
-    return f"{value:.3g} {unit}" if math.isfinite(value) else ""

@@ -15,6 +15,7 @@ from napari_coldatoms.analyses.calibration_words import numbers, verdict
 from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
 from napari_coldatoms.images.stack import from_layer
 from napari_coldatoms.lattice.calibration import Calibration
+from napari_coldatoms.lattice.compiled import compile_elsewhere, is_compiled
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import ImageWidget, button, row, shown_frame
@@ -260,6 +261,9 @@ class CalibratePanel(QWidget):
 
         def work(*, progress: Any, cancel: Any) -> Calibration:
             report = stopping(progress, cancel)
+            if not is_compiled():
+                compile_elsewhere(cancel)
+                report(0, 1)  # unless it was cancelled meanwhile
             pictures = to_reconstruct(ReconstructLattice(pairs=options["pairs"]), stack)
             found = calibrate_lattice(pictures, guess=guess, progress=report, **options)
             report(1, 1)
@@ -271,7 +275,10 @@ class CalibratePanel(QWidget):
                 self._show_calibrated()
 
         words = "Finding the sites" if guess is None else "Refining the grid"
-        host.start(work, done, words=f"{words} in “{layer.name}” …")
+        words += f" in “{layer.name}” …"
+        if not is_compiled():
+            words += " (compiling first, once after an installation: about a minute)"
+        host.start(work, done, words=words)
 
     def _tell(self) -> None:
         """Say in words and numbers what the calibration is worth."""
