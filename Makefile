@@ -6,17 +6,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 export COLDATOMS_TEST_DATA
 
-.PHONY: help demo test slow lint bench accuracy sweeps docs install clean
+.PHONY: help demo test slow lint bench accuracy sweeps screenshots docs install clean
 
 help:
-	@echo "make demo      the main job on the bundled sample"
-	@echo "make test      the tests, without the slow group"
-	@echo "make slow      the slow group of tests"
-	@echo "make lint      style, types, layering, manifest"
-	@echo "make bench     how fast the computations are"
-	@echo "make accuracy  the full accuracy tables, recorded in docs/"
-	@echo "make sweeps    the lattice estimators beside the figures of their paper, drawn in docs/gallery"
-	@echo "make docs      the documentation, in docs/_build/html"
+	@echo "make demo         the main job on the bundled sample"
+	@echo "make test         the tests, without the slow group"
+	@echo "make slow         the slow group of tests"
+	@echo "make lint         style, types, layering, manifest"
+	@echo "make bench        how fast the computations are"
+	@echo "make accuracy     the full accuracy tables, recorded in docs/"
+	@echo "make sweeps       the lattice estimators beside the figures of their paper, drawn in docs/gallery"
+	@echo "make screenshots  the guide's pictures of the window, in docs/images"
+	@echo "make docs         the documentation, in docs/_build/html"
 
 install: $(VENV)/.installed
 
@@ -62,6 +63,9 @@ sweeps: $(VENV)/.docs
 	$(BIN)/python -m benchmarks.sweeps runtime
 	$(BIN)/python -m benchmarks.sweeps robustness
 	$(BIN)/python -m benchmarks.sweeps regularisation
+
+screenshots: install
+	sh tools/with_display.sh $(BIN)/python docs/screenshots.py
 
 docs: $(VENV)/.docs
 	sh tools/with_display.sh $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -53,7 +53,7 @@ def run_demo(output: Path) -> int:
         return 1
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    with _own_settings(headless):
+    with own_settings(headless):
         import napari
         from qtpy.QtCore import Qt
 
@@ -154,7 +154,7 @@ def _no_screen() -> bool:
 
 
 @contextmanager
-def _own_settings(headless: bool) -> Iterator[None]:
+def own_settings(headless: bool) -> Iterator[None]:
     """Keep the user's napari settings and remembered parameters as they are."""
     with tempfile.TemporaryDirectory() as folder:
         own = {"COLDATOMS_CONFIG": folder}

@@ -1,0 +1,228 @@
+"""Make the guide's pictures of the window: ``python docs/screenshots.py``, on a screen.
+
+``make screenshots`` does so on a virtual screen where there is none. Names of pictures may be given
+as arguments, such as ``lattice_grid``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from napari.layers import Points
+from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QScrollArea, QWidget
+
+from napari_coldatoms.demo import PLUGIN, own_settings, wait, wait_until
+
+IMAGES = Path(__file__).parent / "images"
+WINDOW = (1366, 768)
+DOCK_WIDTH = 385
+LARGEST = 250_000  # bytes of a picture
+TIMEOUT = 300.0
+GAP = 8  # px between parts that are put side by side
+
+
+@contextmanager
+def window(sample: str, widget: str) -> Iterator[tuple[Any, Any, Any]]:
+    """Open a sample and one of the widgets; give the viewer, the dock, and the widget."""
+    viewer = napari.Viewer()
+    viewer.window.resize(*WINDOW)
+    try:
+        viewer.open_sample(PLUGIN, sample)
+        dock, opened = viewer.window.add_plugin_dock_widget(PLUGIN, widget)
+        dock.parent().resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+        wait(0.5)
+        yield viewer, dock, opened
+    finally:
+        viewer.close()
+        wait(0.2)
+
+
+def finished(widget: Any) -> None:
+    """Wait for the job, and what it shows."""
+    wait_until(lambda: not widget.busy, TIMEOUT)
+    wait(0.8)
+
+
+def scroll_to(widget: Any, part: QWidget, above: int = 0) -> None:
+    """Scroll a widget until a part of it is on top."""
+    area = widget.findChild(QScrollArea, "scroll_area")
+    wait(0.3)
+    area.verticalScrollBar().setValue(part.mapTo(area.widget(), part.rect().topLeft()).y() - above)
+    wait(0.3)
+
+
+def whole(viewer: Any) -> np.ndarray:
+    """Return the window as it stands, (y, x, 3)."""
+    wait(0.5)
+    return np.asarray(viewer.screenshot(canvas_only=False, flash=False))[..., :3]
+
+
+def cut(viewer: Any, *parts: QWidget) -> np.ndarray:
+    """Return parts of the window side by side, (y, x, 3)."""
+    picture = whole(viewer)
+    pieces = []
+    for part in parts:
+        ratio = part.devicePixelRatioF()
+        corner = part.mapTo(part.window(), part.rect().topLeft())
+        x, y = round(corner.x() * ratio), round(corner.y() * ratio)
+        width, height = round(part.width() * ratio), round(part.height() * ratio)
+        pieces += [
+            picture[y : y + height, x : x + width],
+            np.full((height, GAP, 3), 255, np.uint8),
+        ]
+    height = min(len(piece) for piece in pieces)
+    return np.concatenate([piece[:height] for piece in pieces[:-1]], axis=1)
+
+
+def look_at(viewer: Any, source: Any, centre: tuple[float, float], pixels: float) -> None:
+    """Show so many of the image's pixels around a place (y, x) in pixels from top to bottom."""
+    scale = float(source.scale[-1])
+    viewer.scene.camera.center = tuple(scale * value for value in centre)
+    height = canvas(viewer).height()
+    viewer.scene.camera.zoom = height / (pixels * scale)
+    wait(0.3)
+
+
+def canvas(viewer: Any) -> QWidget:
+    """Return the part of the window that shows the image."""
+    central = viewer.window._qt_window.centralWidget()
+    assert isinstance(central, QWidget)
+    return central
+
+
+def sites_of(viewer: Any) -> Any:
+    """Return the layer with the sites that were judged."""
+    return next(x for x in viewer.layers if isinstance(x, Points) and x.name.endswith(" sites"))
+
+
+def lattice_window() -> np.ndarray:
+    """Picture the window after both buttons: atoms, read-out."""
+    with window("drifting_lattice", "Reconstruct lattice") as (viewer, _, widget):
+        found_and_judged(widget)
+        viewer.dims.set_current_step(0, 7)
+        scroll_to(widget, widget.folds["readout"])
+        return whole(viewer)
+
+
+def lattice_calibrated() -> np.ndarray:
+    """Picture the fold "Calibrate" after "Find sites", beside the sites."""
+    with window("drifting_lattice", "Reconstruct lattice") as (viewer, dock, widget):
+        widget.calibrate.find_button.click()
+        finished(widget)
+        look_at(viewer, viewer.layers[0], (60, 60), 110)
+        scroll_to(widget, widget.folds["calibrate"])
+        return cut(viewer, canvas(viewer), dock)
+
+
+def lattice_grid() -> np.ndarray:
+    """Picture a grid that was placed and is being turned."""
+    with window("triangular_lattice", "Reconstruct lattice") as (viewer, dock, widget):
+        controls = widget.calibrate.grid_controls
+        controls.kind.setCurrentText("triangular")
+        controls.spacing.setValue(5.0)
+        controls.rows.setValue(30)
+        controls.columns.setValue(30)
+        controls.angle.setValue(4.0)
+        widget.calibrate.place_button.click()
+        scroll_to(widget, widget.folds["calibrate"])
+        return cut(viewer, canvas(viewer), dock)
+
+
+def lattice_readout() -> np.ndarray:
+    """Picture sites near to, with bright ones selected in the histogram, and the read-out."""
+    with window("lattice_image", "Reconstruct lattice") as (viewer, dock, widget):
+        found_and_judged(widget)
+        source = viewer.layers[0]
+        points = sites_of(viewer)
+        unsure = points.data[points.features["uncertain"].to_numpy(dtype=bool)]
+        look_at(viewer, source, tuple(busiest(unsure, 15)), 46)
+        scroll_to(widget, widget.folds["readout"])
+        return cut(viewer, canvas(viewer), dock)
+
+
+def lattice_survival() -> np.ndarray:
+    """Picture a painted region and the survival in it."""
+    with window("survival_pair", "Reconstruct lattice") as (viewer, dock, widget):
+        found_and_judged(widget)
+        widget.region.paint_button.click()
+        region = widget.region.layer
+        y, x = np.indices(region.data.shape) - 0.5 * np.array(region.data.shape)[:, None, None]
+        painted = ((y / 55) ** 2 + (x / 45) ** 2 < 1).astype(np.uint8)
+        region.data = painted
+        wait(1.0)
+        finished(widget)
+        area = widget.findChild(QScrollArea, "scroll_area")
+        bar = area.verticalScrollBar()
+        bar.setValue(bar.maximum())
+        return cut(viewer, canvas(viewer), dock)
+
+
+def lattice_tweezers() -> np.ndarray:
+    """Picture tweezers, of which there are few, judged together."""
+    with window("tweezer_array", "Reconstruct lattice") as (viewer, dock, widget):
+        found_and_judged(widget)
+        scroll_to(widget, widget.folds["readout"])
+        return cut(viewer, canvas(viewer), dock)
+
+
+def detect_clouds() -> np.ndarray:
+    """Picture the window with two clouds that were found."""
+    with window("mot_and_odt", "Detect clouds") as (viewer, _, widget):
+        widget.run()
+        finished(widget)
+        return whole(viewer)
+
+
+def found_and_judged(widget: Any) -> None:
+    """Press "Find sites", then "Run"."""
+    for button in (widget.calibrate.find_button, widget.run_button):
+        button.click()
+        finished(widget)
+
+
+def busiest(places: np.ndarray, reach: float) -> np.ndarray:
+    """Return the place (y, x) that has the most others within reach."""
+    distance = np.linalg.norm(places[:, None] - places, axis=-1)
+    return np.asarray(places[np.argmax((distance < reach).sum(axis=1))])
+
+
+PICTURES = (
+    lattice_window,
+    lattice_calibrated,
+    lattice_grid,
+    lattice_readout,
+    lattice_survival,
+    lattice_tweezers,
+    detect_clouds,
+)
+
+
+def save(picture: np.ndarray, path: Path) -> None:
+    """Write a picture with as many colours as its size allows."""
+    for colors in (256, 128, 64, 32):
+        Image.fromarray(picture).quantize(colors, dither=Image.Dither.NONE).save(
+            path, optimize=True
+        )
+        if path.stat().st_size <= LARGEST:
+            break
+    print(f"{path.name}: {path.stat().st_size // 1000} kB, {colors} colours")
+
+
+def main(names: list[str]) -> None:
+    """Make the pictures of these names, or all."""
+    with own_settings(headless=True):
+        for make in PICTURES:
+            if not names or make.__name__ in names:
+                save(make(), IMAGES / f"{make.__name__}.png")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
