@@ -219,6 +219,51 @@ def test_this_frame_alone(qtbot, viewer, host, add, stack, finished) -> None:
     assert host.status.text() == "the slider is outside of the layer “day”"
 
 
+def test_what_the_controls_say_goes_to_the_calibration(
+    qtbot, viewer, host, add, known, finished, monkeypatch
+) -> None:
+    panel = host.panel
+    asked = []
+
+    def found(stack, **options):
+        asked.append((stack, options))
+        return known
+
+    monkeypatch.setattr("napari_coldatoms.widgets.calibrate_panel.calibrate_lattice", found)
+    pairs = samples.survival_pair()[:3]
+    add(pairs)
+    panel.camera.set_values({"offset": 100, "gain": 2, "read_noise": 1.5, "excess_noise": 2})
+    panel.arrangement.setCurrentText("tweezers")
+    panel.pairs_check.setChecked(True)
+    panel.sites_check.setChecked(True)
+    panel.frames.setCurrentText("this frame")
+    # both frames of the shot that is shown: in the layer, frames come before shots
+    viewer.dims.set_point([0, 1], [1, 2])
+    panel.find()
+    finished(host)
+    stack, options = asked.pop()
+    np.testing.assert_array_equal(stack, pairs[2])
+    assert stack.dims == ("frame", "y", "x")
+    options.pop("progress")
+    camera = {"offset": 100, "gain": 2, "read_noise": 1.5, "excess_noise": 2}
+    expected = {"arrangement": "positions", "pairs": True, "sites": True, **camera}
+    assert options == {"guess": None, **expected}
+    # a widget that is opened again has the same
+    again = Host(viewer)
+    assert again.panel.arrangement.currentText() == "tweezers"
+    assert again.panel.camera.values() == camera
+    again.close()
+
+    panel.frames.setCurrentText("all frames")
+    panel.place_grid()
+    panel.refine()
+    finished(host)
+    stack, options = asked.pop()
+    assert stack.shape == pairs.shape
+    assert options["arrangement"] == "auto"
+    assert options["guess"].is_regular
+
+
 def test_cancel_keeps_the_calibration_before(
     qtbot, host, add, stack, known, finished, monkeypatch
 ) -> None:

@@ -36,7 +36,6 @@ class GridControls(QWidget):
             0.5,
             1e4,
             step=0.1,
-            suffix=" px",
         )
         self.rows = whole("grid_rows", "number of sites along i", 10, 1, 2000)
         self.columns = whole("grid_columns", "number of sites along j", 10, 1, 2000)
@@ -56,7 +55,7 @@ class GridControls(QWidget):
         layout.setVerticalSpacing(3)
         cells = (
             ("grid", self.kind),
-            ("spacing", self.spacing),
+            ("spacing (px)", self.spacing),
             ("rows", self.rows),
             ("columns", self.columns),
             ("angle", self.angle),

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_coldatoms.analyses.lattice_series import spacing_of
 from napari_coldatoms.backend.layers import PALETTE
-from napari_coldatoms.images.geometry import orientation_of
+from napari_coldatoms.images.geometry import orientation_of, unit_name
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.widgets.result_layers import mark_of, show_one, shown
 
@@ -245,8 +245,10 @@ class LatticeGrid(QObject):
         if not isalive(self):
             return
         for layer in self._layers():
-            for name, value in self._image_place().items():
-                setattr(layer, name, value)
+            # napari works out the extent of all layers anew at each of these
+            if _place_of(layer) != _place_of(self._source):
+                for name, value in self._image_place().items():
+                    setattr(layer, name, value)
 
     def _image_place(self) -> dict[str, Any]:
         """Return where the last two axes of the image lie."""
@@ -335,6 +337,17 @@ class LatticeGrid(QObject):
         """Hide what the user has left of the grid."""
         self._see(False)
         self.toggled.emit(False)
+
+
+def _place_of(layer: Any) -> tuple[Any, ...]:
+    """Return where the last two axes of a layer lie, as something that can be compared."""
+    return (
+        np.asarray(layer.scale)[-2:].tolist(),
+        np.asarray(layer.translate)[-2:].tolist(),
+        [unit_name(unit) for unit in layer.units[-2:]],
+        tuple(layer.axis_labels[-2:]),
+        orientation_of(layer),
+    )
 
 
 def _following(grid: LatticeGrid) -> Callable[[Any, Any], Iterator[None]]:
