@@ -115,10 +115,9 @@ class ReconstructLatticeWidget(ImageWidget):
         self.view.selected.connect(self.readout.mark_sites)
         self._preview_job = self._side_job(self._on_preview)
         self._threshold_job = self._side_job(self._on_rejudged)
-        self._preview_later = QTimer(self)
-        self._preview_later.setSingleShot(True)
-        self._preview_later.setInterval(_PREVIEW_DELAY)
-        self._preview_later.timeout.connect(self._start_preview)
+        self._preview_later = self._timer(_PREVIEW_DELAY, self._start_preview)
+        # a control may tell of one change several times
+        self._rejudge_later = self._timer(0, self._rejudge)
         self.calibrate.calibration_changed.connect(self._ask_preview)
         self.calibrate.camera.changed.connect(self._ask_preview)
         self.preview_check.toggled.connect(self._ask_preview)
@@ -127,7 +126,7 @@ class ReconstructLatticeWidget(ImageWidget):
         self.readout.threshold_set.connect(self._on_threshold_set)
         self.readout.brightness_selected.connect(self._on_brightness_selected)
         self.readout.image_selected.connect(self._on_image_selected)
-        self.region.changed.connect(self._rejudge)
+        self.region.changed.connect(self._rejudge_later.start)
         self.layer_combo.layer_changed.connect(self._on_layer_changed)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_layer_changed()
@@ -228,6 +227,13 @@ class ReconstructLatticeWidget(ImageWidget):
         for name in ("calibrate", "reconstruct"):
             self.folds[name].expand(animate=False)
 
+    def _timer(self, delay: int, function: Any) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(delay)
+        timer.timeout.connect(function)
+        return timer
+
     def _side_job(self, succeeded: Any) -> Job:
         job = Job(self)
         job.succeeded.connect(succeeded)
@@ -289,7 +295,7 @@ class ReconstructLatticeWidget(ImageWidget):
             remove(self.viewer, shown(self.viewer, source, ANALYSIS, group="cells"))
         self.one_by_one(steps)
         if self._threshold is not None or self.region.layer is not None:
-            self._rejudge()
+            self._rejudge_later.start()
 
     def _set_result(self, found: Reconstructed) -> None:
         self.result = found
@@ -361,7 +367,7 @@ class ReconstructLatticeWidget(ImageWidget):
 
     def _on_form_changed(self) -> None:
         if self.result is not None and self._threshold != self.result.threshold:
-            self._rejudge()
+            self._rejudge_later.start()
         self._ask_preview()
 
     def _on_threshold_moving(self, value: float) -> None:
@@ -371,12 +377,13 @@ class ReconstructLatticeWidget(ImageWidget):
     def _on_threshold_set(self, value: float | None) -> None:
         self._trial = None
         self.form.set_values({"threshold": value})
-        self._show_image()
+        self._rejudge_later.start()
 
     def _rejudge(self) -> None:
         """Judge all shots by the threshold and sum up the region, in the background."""
         automatic = self._automatic
         if automatic is None or self._source is None:
+            self._show_image()  # a preview may be there
             return
         threshold, chosen = self._threshold, self._chosen()
 

@@ -239,7 +239,8 @@ def _update_shapes(
     looks = {name: kwargs[name] for name in _SHAPE_LOOKS if name in kwargs}
     if len(data) == len(layer.data) == 1 and not layer.selected_data:
         # one outline that moves keeps its looks, and is drawn once
-        layer.data = data
+        if not np.array_equal(data[0], layer.data[0]):
+            layer.data = data
     else:
         layer.data = []
     if len(data) and not len(layer.data):
@@ -257,7 +258,8 @@ def _update_points(layer: Points, data: Any, kwargs: Mapping[str, Any]) -> None:
     if layer.selected_data:
         layer.selected_data = set()
     with layer.events.blocker_all():
-        layer.data = data
+        if not np.array_equal(data, layer.data):
+            layer.data = data
         if len(data):
             layer.size = size
             for name in ("symbol", "face_color", "border_color"):
