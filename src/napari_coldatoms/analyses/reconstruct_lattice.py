@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 _NEARLY_EMPTY = 0.01
 
 
-class _Camera(NamedTuple):
+class Camera(NamedTuple):
+    """Offset (counts), counts per photoelectron, read noise (photoelectrons), excess noise."""
+
     offset: float
     gain: float
     read_noise: float
@@ -202,7 +204,7 @@ class ReconstructLattice:
         given = calibration
         if calibration is None:
             calibration = self._calibrated(stack, progress)
-        known, camera = calibration, self._camera(calibration)
+        known, camera = calibration, self.camera(calibration)
         images = Images(
             stack, pairs=self.pairs, offset=camera.offset, gain=camera.gain, shots=shots
         )
@@ -297,23 +299,23 @@ class ReconstructLattice:
             progress=progress,
         )
 
-    def _camera(self, known: Calibration) -> _Camera:
+    def camera(self, known: Calibration) -> Camera:
         """Return the camera as given, or as calibrated."""
         found = known.parameters
-        calibrated = _Camera(
+        calibrated = Camera(
             known.offset,
             known.gain,
             0.0 if found is None else found.read_noise,
             1.0 if found is None else found.excess_noise,
         )
-        given = {name: getattr(self, name) for name in _Camera._fields}
+        given = {name: getattr(self, name) for name in Camera._fields}
         return calibrated._replace(**{n: value for n, value in given.items() if value is not None})
 
     def _judge(self, image: np.ndarray, place: Place, context: ShotContext) -> SiteImage:
         known = context.calibration
         adjusted = context.parameters is None and self.method in ("alternating", "local")
         reconstructor, made_for = context.reconstructor(place, adjusted=adjusted)
-        camera = self._camera(known)
+        camera = self.camera(known)
         image = photoelectrons(image, camera.offset, camera.gain)
         background: float | Literal["auto"] = "auto" if self.background is None else self.background
         judge = partial(

@@ -16,17 +16,18 @@ from napari_coldatoms.lattice.pair_comparison import PairComparison, pair_table
 from napari_coldatoms.lattice.pairs import compare
 from napari_coldatoms.lattice.reconstruction import Reconstruction
 
-_SITE_UNITS = {"y": "px", "x": "px", "brightness": "counts"}
+_LIGHT = "light"  # counts, or photoelectrons where the camera's offset and gain are known
+_SITE_UNITS = {"y": "px", "x": "px", "brightness": _LIGHT}
 _SHOT_UNITS = {
     "offset_y": "px",
     "offset_x": "px",
     "offset_y_stderr": "px",
     "offset_x_stderr": "px",
     "snr_db": "dB",
-    "threshold": "counts",
-    "brightness": "counts",
-    "brightness_sd": "counts",
-    "background": "counts",
+    "threshold": _LIGHT,
+    "brightness": _LIGHT,
+    "brightness_sd": _LIGHT,
+    "background": _LIGHT,
 }
 _RATES = ("survival", "hopping", "loss", "repeatability")
 
@@ -40,7 +41,7 @@ def site_table(run: Run) -> pd.DataFrame:
     """
     size, physical = pixel_size(run.stack), unit(run.stack)
     first = origin(run.stack)
-    units = dict(_SITE_UNITS)
+    units = _units(run, _SITE_UNITS)
     parts: list[dict[str, Any]] = []
     for common, image in _images(run):
         places = image.lattice.positions
@@ -112,8 +113,23 @@ def shots_table(run: Run, region: NDArray[np.bool_] | None = None) -> pd.DataFra
         values["remarks"] = "; ".join(image.remarks)
         rows.append(_renamed(common, values) | values)
     table = pd.DataFrame(rows)
-    table.attrs["units"] = dict(_SHOT_UNITS)
+    table.attrs["units"] = _units(run, _SHOT_UNITS)
     return table
+
+
+def _units(run: Run, of_columns: dict[str, str]) -> dict[str, str]:
+    """Return the units of columns, scan parameters included."""
+    known = None if run.context is None else run.context.calibration
+    camera = None if known is None else run.analysis.camera(known)  # type: ignore[attr-defined]
+    plain = camera is None or (camera.offset == 0 and camera.gain == 1)
+    light = "counts" if plain else "photoelectrons"
+    scan = {
+        str(name): str(coord.attrs["units"])
+        for name, coord in run.stack.coords.items()
+        if name not in run.stack.dims and "units" in coord.attrs
+    }
+    ours = {name: light if unit == _LIGHT else unit for name, unit in of_columns.items()}
+    return scan | ours
 
 
 def compare_images(run: Run) -> PairComparison | None:
