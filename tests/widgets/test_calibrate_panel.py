@@ -40,6 +40,12 @@ class Host(ImageWidget):
 
 
 @pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """Return an empty napari window that draws nothing before it is shown."""
+    return make_napari_viewer_proxy(show=False)
+
+
+@pytest.fixture
 def finished(qtbot):
     """Return a function that waits until a widget is idle; kernels may be compiled meanwhile."""
 
@@ -115,6 +121,8 @@ def apart(found: Lattice, truth: Lattice) -> float:
 def test_sites_are_found_shown_and_refined_from_a_grid_that_was_moved(
     qtbot, viewer, host, add, stack, known, finished, looked_at
 ) -> None:
+    viewer.window.show()
+    viewer.window.resize(1366, 768)
     panel = host.panel
     assert not panel.find_button.isEnabled()
     image = add(stack, colormap="magma")
@@ -185,10 +193,10 @@ def test_a_grid_is_placed_and_follows_its_numbers(qtbot, viewer, host, add, stac
     controls.rows.setValue(8)
     np.testing.assert_array_equal(grid.lattice.vectors, before)
 
-    press(qtbot, panel.grid_check)
+    panel.grid_check.click()
     assert not grid.visible
     assert not panel.refine_button.isEnabled()
-    press(qtbot, panel.grid_check)
+    panel.grid_check.click()
     np.testing.assert_array_equal(grid.lattice.vectors, before)
     assert panel.grid_check.isChecked()
     viewer.layers.remove(sites)
@@ -368,6 +376,8 @@ def test_frames_of_the_same_atoms_are_only_asked_of_raw_frames(host, add, stack)
 def test_every_sample_is_found_and_refined(
     qtbot, viewer, host, add, finished, looked_at, name
 ) -> None:
+    viewer.window.show()
+    viewer.window.resize(1366, 768)
     panel = host.panel
     image = add(getattr(samples, name)(), colormap="magma")
     panel.camera.set_values({"read_noise": 2.0})

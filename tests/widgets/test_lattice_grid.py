@@ -20,6 +20,12 @@ TURN = np.array([[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]])
 
 
 @pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """Return an empty napari window that draws nothing before it is shown."""
+    return make_napari_viewer_proxy(show=False)
+
+
+@pytest.fixture
 def image(add):
     pictures = np.random.default_rng(3).normal(100, 10, (3, 80, 120))
     return add(make_stack(pictures, pixel_size=0.5, name="shots"), translate=(0, 7, -3))
@@ -178,6 +184,7 @@ def test_the_grid_is_turned_off_and_on(viewer, image, grid) -> None:
 
 def test_the_sites_follow_the_mouse(qtbot, viewer, grid) -> None:
     """A drag of the outline with real events: the sites go along before it ends."""
+    viewer.window.show()
     grid.show(SITES, grab=True)
     _, points = layers_of(viewer)
     viewer.reset_view()
