@@ -123,21 +123,20 @@ def lattice_calibrated() -> np.ndarray:
 
 
 def lattice_grid() -> np.ndarray:
-    """Picture a grid that was placed and is being turned."""
-    with window("triangular_lattice", "Reconstruct lattice") as (viewer, dock, widget):
+    """Picture a grid that was placed, and turned too far."""
+    with window("drifting_lattice", "Reconstruct lattice") as (viewer, dock, widget):
         controls = widget.calibrate.grid_controls
-        controls.kind.setCurrentText("triangular")
-        controls.spacing.setValue(5.0)
-        controls.rows.setValue(30)
-        controls.columns.setValue(30)
-        controls.angle.setValue(4.0)
+        controls.spacing.setValue(3.9)
+        controls.rows.setValue(42)
+        controls.columns.setValue(42)
         widget.calibrate.place_button.click()
+        controls.angle.setValue(6.0)
         scroll_to(widget, widget.folds["calibrate"])
         return cut(viewer, canvas(viewer), dock)
 
 
 def lattice_readout() -> np.ndarray:
-    """Picture sites near to, with bright ones selected in the histogram, and the read-out."""
+    """Picture sites near to, uncertain ones among them, and the read-out."""
     with window("lattice_image", "Reconstruct lattice") as (viewer, dock, widget):
         found_and_judged(widget)
         source = viewer.layers[0]
@@ -207,10 +206,13 @@ PICTURES = (
 
 def save(picture: np.ndarray, path: Path) -> None:
     """Write a picture with as many colours as its size allows."""
-    for colors in (256, 128, 64, 32):
-        Image.fromarray(picture).quantize(colors, dither=Image.Dither.NONE).save(
-            path, optimize=True
-        )
+    image = Image.fromarray(picture)
+    seen, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
+    # what is small, such as a thin line, shall keep its colour beside a large noisy image
+    weighted = Image.fromarray(np.repeat(seen, np.sqrt(counts).astype(int), axis=0)[None])
+    for colors in (256, 160, 96, 64, 48):
+        palette = weighted.quantize(colors, kmeans=2)
+        image.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
         if path.stat().st_size <= LARGEST:
             break
     print(f"{path.name}: {path.stat().st_size // 1000} kB, {colors} colours")
