@@ -164,6 +164,10 @@ class LatticeGrid(QObject):
             self._draw_sites(found[0])
             self.moved.emit(found[0])
 
+    def let_go(self) -> None:
+        """Take over where the outline was dragged to, once napari is done with it."""
+        QTimer.singleShot(0, self._take)
+
     def _layer(self, layer: Any, role: str) -> Any:
         """Return one of the two layers: that which is there, or a new one."""
         name = f"{self._source.name} grid" + (" sites" if role == SITES else "")
@@ -267,6 +271,10 @@ class LatticeGrid(QObject):
         if len(shapes) != 1 or np.shape(shapes[0]) != (4, 2):
             return None
         corners = np.array(shapes[0], dtype=np.float64)
+        if self._sites is not None and _place_of(self._outline) != _place_of(self._sites):
+            # the layer itself was moved, in napari's mode "transform"
+            there = [self._outline.data_to_world(corner) for corner in corners]
+            corners = np.array([self._sites.world_to_data(at) for at in there])
         return corners if np.isfinite(corners).all() else None
 
     def _dragged(self) -> tuple[Lattice, FloatArray] | None:
@@ -285,8 +293,7 @@ class LatticeGrid(QObject):
     def _on_data(self, event: Any) -> None:
         # what is about to happen counts when it has happened
         if isalive(self) and not self._busy and not str(event.action).endswith("ing"):
-            # not within napari's own change
-            QTimer.singleShot(0, self._take)
+            self.let_go()  # not within napari's own change
 
     def _take(self) -> None:
         """Take over what the user has made of the outline, or put it back."""
@@ -294,6 +301,7 @@ class LatticeGrid(QObject):
             return
         found = self._dragged()
         if found is None:
+            self._place()
             self._redraw()
             self.mended.emit(
                 "The grid's outline needs four corners that are not on a line: put back as it was."
@@ -302,6 +310,7 @@ class LatticeGrid(QObject):
         if self._is_drawn():
             return
         self._lattice, self._corners = found
+        self._place()
         self._redraw()  # a corner alone was moved: a parallelogram all the same
         self.moved.emit(self._lattice)
 
@@ -365,5 +374,8 @@ def _following(grid: LatticeGrid) -> Callable[[Any, Any], Iterator[None]]:
                 followed.follow()
             del followed
             yield
+        followed = reference()
+        if followed is not None and isalive(followed):
+            followed.let_go()
 
     return follow
