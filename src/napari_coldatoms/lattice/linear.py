@@ -23,6 +23,7 @@ FloatArray = NDArray[np.float64]
 
 _INNER_TOLERANCE = 0.03
 _MOST_INNER = 200
+_AT_ONCE = 2048  # values, which stay in the processor's first cache
 
 
 def estimate_brightness(
@@ -143,7 +144,8 @@ def _multiply(
     sites: Any,
     overlap: Any,
     stencil: Any,
-    place: Any,
+    at: Any,
+    width: int,
     scale: Any,
     root: Any,
     shift: float,
@@ -155,8 +157,10 @@ def _multiply(
 ) -> None:
     """Fill in ``(shift + scale_i (MᵀM)_ij scale_j) x``; t, grid and total are scratch.
 
-    `root` is scale times the square root of the diagonal of MᵀM, for the stencil. The border of
-    the grid, as wide as the stencil reaches, is and stays 0.
+    `root` is scale times the square root of the diagonal of MᵀM, for the stencil. The grid holds
+    one row of sites after the other, each `width` long, and site i at ``at[i]``, ascending; its
+    border, as wide as the stencil reaches, is and stays 0. Whole rows, border and all, go through
+    the stencil at once: loops that are long need no time to begin.
     """
     count = x.size
     if stencil.size == 0:
@@ -170,23 +174,30 @@ def _multiply(
             out[i] = shift * x[i] + scale[i] * value
         return
     a, b = stencil.shape[0] // 2, stencil.shape[1] // 2
-    rows, columns = grid.shape[0] - 2 * a, grid.shape[1] - 2 * b
     for i in range(count):
-        grid[a + place[i] // columns, b + place[i] % columns] = root[i] * x[i]
-    first = 0
-    for u in range(rows):
-        total[:] = 0.0
-        for d in range(2 * a + 1):
-            for e in range(2 * b + 1):
+        grid[at[i]] = root[i] * x[i]
+    first = a * width + b
+    last = grid.size - first
+    i = 0
+    for start in range(first, last, total.size):
+        size = min(total.size, last - start)
+        part = total[:size]
+        middle, own = grid[start : start + size], stencil[a, b]
+        for k in range(size):
+            part[k] = own * middle[k]
+        # MᵀM is symmetric: a step and its opposite have one weight
+        for d in range(a + 1):
+            for e in range(2 * b + 1 if d < a else b):
                 weight = stencil[d, e]
                 if weight != 0.0:
-                    row = grid[u + d, e : e + columns]
-                    for v in range(columns):
-                        total[v] += weight * row[v]
-        while first < count and place[first] < (u + 1) * columns:
-            value = total[place[first] - u * columns]
-            out[first] = shift * x[first] + root[first] * value
-            first += 1
+                    step = (a - d) * width + b - e
+                    before = grid[start - step : start - step + size]
+                    after = grid[start + step : start + step + size]
+                    for k in range(size):
+                        part[k] += weight * (before[k] + after[k])
+        while i < count and at[i] < start + size:
+            out[i] = shift * x[i] + root[i] * part[at[i] - start]
+            i += 1
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -210,11 +221,16 @@ def _conjugate_gradients(
     n = x.size
     r, p, q, t = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     jacobi, root = np.empty(n), np.empty(n)
-    grid = np.zeros((max(rows + stencil.shape[0] - 1, 0), max(columns + stencil.shape[1] - 1, 0)))
-    total = np.empty(columns)
+    a, b = stencil.shape[0] // 2, stencil.shape[1] // 2
+    width = columns + 2 * b
+    at = np.zeros(n, dtype=np.int64)
+    grid = np.zeros((rows + 2 * a) * width if stencil.size else 0)
+    total = np.empty(_AT_ONCE)
     for i in range(n):
         root[i] = scale[i] * math.sqrt(strength[i])
-    _multiply(ends, sites, overlap, stencil, place, scale, root, shift, x, t, grid, total, q)
+        if stencil.size:
+            at[i] = (a + place[i] // columns) * width + b + place[i] % columns
+    _multiply(ends, sites, overlap, stencil, at, width, scale, root, shift, x, t, grid, total, q)
     rz = 0.0
     goal = 0.0
     for i in range(n):
@@ -227,7 +243,9 @@ def _conjugate_gradients(
     step = 0
     while step < most and rz > goal:
         step += 1
-        _multiply(ends, sites, overlap, stencil, place, scale, root, shift, p, t, grid, total, q)
+        _multiply(
+            ends, sites, overlap, stencil, at, width, scale, root, shift, p, t, grid, total, q
+        )
         pq = 0.0
         for i in range(n):
             pq += p[i] * q[i]

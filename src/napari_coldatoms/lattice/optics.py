@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.overlaps import Overlaps, find_overlaps
-from napari_coldatoms.lattice.projection import Patches, patches
+from napari_coldatoms.lattice.projection import Patches, patches, unsigned
 from napari_coldatoms.lattice.psf import PSF
 
 FloatArray = NDArray[np.float64]
@@ -140,17 +140,19 @@ def make_optics(
 def _collect(values: Any, kind: Any, corner: Any, image: Any, out: Any) -> None:
     size = values.shape[1]
     rows, columns = image.shape
+    # indices without a sign: no time is lost by looking for negative ones
     for site in range(kind.size):
-        patch = values[kind[site]]
-        top, left = corner[site, 0], corner[site, 1]
+        k = unsigned(kind[site])
+        top, left = np.int64(corner[site, 0]), np.int64(corner[site, 1])
         first = max(0, -left)
-        last = max(first, min(size, columns - left))
+        count = min(size, columns - left) - first
         total = 0.0
         for v in range(max(0, -top), min(size, rows - top)):
-            # slices of equal length, which the compiler turns into vector instructions
-            row, light = image[top + v, left + first : left + last], patch[v, first:last]
-            for u in range(row.size):
-                total += row[u] * light[u]
+            row, part = unsigned(top + v), unsigned(v)
+            for u in range(count):
+                total += (
+                    image[row, unsigned(left + first + u)] * (values[k, part, unsigned(first + u)])
+                )
         out[site] = total
 
 
@@ -161,13 +163,14 @@ def _collect_squared(
     size = values.shape[1] - margin
     rows, columns = image.shape
     for site in range(kind.size):
-        patch = values[kind[site]]
-        top, left = corner[site, 0], corner[site, 1]
+        k = unsigned(kind[site])
+        top, left = np.int64(corner[site, 0]), np.int64(corner[site, 1])
         first = max(margin, -left)
-        last = max(first, min(size, columns - left))
+        count = min(size, columns - left) - first
         total = 0.0
         for v in range(max(margin, -top), min(size, rows - top)):
-            row, light = image[top + v, left + first : left + last], patch[v, first:last]
-            for u in range(row.size):
-                total += row[u] * light[u] * light[u]
+            row, part = unsigned(top + v), unsigned(v)
+            for u in range(count):
+                light = values[k, part, unsigned(first + u)]
+                total += image[row, unsigned(left + first + u)] * light * light
         out[site] = total
