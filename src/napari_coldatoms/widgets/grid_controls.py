@@ -35,7 +35,9 @@ class GridControls(QWidget):
             _SPACING,
             0.5,
             1e4,
+            decimals=2,
             step=0.1,
+            suffix=" px",
         )
         self.rows = whole("grid_rows", "number of sites along i", 10, 1, 2000)
         self.columns = whole("grid_columns", "number of sites along j", 10, 1, 2000)
@@ -55,7 +57,7 @@ class GridControls(QWidget):
         layout.setVerticalSpacing(3)
         cells = (
             ("grid", self.kind),
-            ("spacing (px)", self.spacing),
+            ("spacing", self.spacing),
             ("rows", self.rows),
             ("columns", self.columns),
             ("angle", self.angle),

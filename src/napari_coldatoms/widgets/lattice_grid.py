@@ -188,7 +188,7 @@ class LatticeGrid(QObject):
         kind = "points"
         if role == OUTLINE:
             data, kind = [self._corners], "shapes"
-            width = float(np.ptp(self._corners, axis=0).max()) / 200
+            width = float(np.ptp(self._corners, axis=0).max()) / 150
             kwargs |= {"shape_type": "polygon", "edge_width": width, "edge_color": _COLOUR}
             kwargs |= {"face_color": _NO_COLOUR}
         else:
