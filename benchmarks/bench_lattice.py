@@ -3,8 +3,8 @@
 The goals, on one core and 100 × 100 sites of the paper's first example: the final local step 3
 times as fast as `benchmarks.plain_lattice`, the unsupervised two steps 1.5 times, the alternating
 estimator 2 times, with no more errors; time per site growing less than 1.5 times from 30² to 1000²
-sites, and 1000² sites within 8 GB. On two cores, 20 shots of 50 × 50 sites a second, each of them at
-a place of its own that is found first, or 10 by the alternating estimator.
+sites, and 1000² sites within 8 GB. On two cores, 20 shots of 50 × 50 sites a second, each at a
+place of its own that is found first, or 10 by the alternating estimator.
 
 The plain method is timed with two tolerances of scipy's conjugate gradients: 1e-4, and 1e-3, the
 loosest that leaves its error rates as they are. What depends on the geometry alone is computed

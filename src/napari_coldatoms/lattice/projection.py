@@ -158,25 +158,26 @@ def _cut(psf: PSF, phase: NDArray[np.float64], half: int, values: NDArray[np.flo
         )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _normalise(light: Any, phase: Any, reach: float, values: Any) -> bool:
     """Fill in the light within a squared distance, over its sum; return whether there is any."""
     size = light.shape[1]
     half = size // 2
     for k in range(light.shape[0]):
         total = 0.0
+        middle_y, middle_x = half + phase[k, 0], half + phase[k, 1]
         for v in range(size):
-            dy = v - half - phase[k, 0]
+            rest = reach - (v - middle_y) ** 2
             for u in range(size):
-                dx = u - half - phase[k, 1]
-                value = light[k, v, u] if dy * dy + dx * dx <= reach else 0.0
+                value = light[k, v, u] if (u - middle_x) ** 2 <= rest else 0.0
                 values[k, v, u] = value
                 total += value
         if not total > 0.0:
             return False
+        scale = 1 / total
         for v in range(size):
             for u in range(size):
-                values[k, v, u] /= total
+                values[k, v, u] *= scale
     return True
 
 
