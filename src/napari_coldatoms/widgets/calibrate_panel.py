@@ -15,7 +15,6 @@ from napari_coldatoms.analyses.calibration_words import numbers, verdict
 from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
 from napari_coldatoms.images.stack import from_layer
 from napari_coldatoms.lattice.calibration import Calibration
-from napari_coldatoms.lattice.compiled import compile_elsewhere, is_compiled
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import ImageWidget, button, row, shown_frame
@@ -196,6 +195,8 @@ class CalibratePanel(QWidget):
     def take(self, calibration: Calibration | None, words: str = "") -> None:
         """Use a calibration, wherever it is from, or none; and say so."""
         self.calibration = calibration
+        if calibration is not None:
+            self.camera.set_values(_camera_of(calibration))
         self._tell()
         grid = self.grid
         if calibration is not None and (grid is None or not grid.visible):
@@ -261,9 +262,6 @@ class CalibratePanel(QWidget):
 
         def work(*, progress: Any, cancel: Any) -> Calibration:
             report = stopping(progress, cancel)
-            if not is_compiled():
-                compile_elsewhere(cancel)
-                report(0, 1)  # unless it was cancelled meanwhile
             pictures = to_reconstruct(ReconstructLattice(pairs=options["pairs"]), stack)
             found = calibrate_lattice(pictures, guess=guess, progress=report, **options)
             report(1, 1)
@@ -275,10 +273,7 @@ class CalibratePanel(QWidget):
                 self._show_calibrated()
 
         words = "Finding the sites" if guess is None else "Refining the grid"
-        words += f" in “{layer.name}” …"
-        if not is_compiled():
-            words += " (compiling first, once after an installation: about a minute)"
-        host.start(work, done, words=words)
+        host.start(work, done, words=f"{words} in “{layer.name}” …")
 
     def _tell(self) -> None:
         """Say in words and numbers what the calibration is worth."""
@@ -402,6 +397,14 @@ def _named(text: str, control: QWidget) -> QLabel:
     label.setToolTip(control.toolTip())
     label.setBuddy(control)
     return label
+
+
+def _camera_of(calibration: Calibration) -> dict[str, float]:
+    found = {"offset": calibration.offset, "gain": calibration.gain}
+    if calibration.parameters is not None:
+        for name in ("read_noise", "excess_noise"):
+            found[name] = getattr(calibration.parameters, name)
+    return found
 
 
 def _words(name: str, tooltip: str) -> QLabel:

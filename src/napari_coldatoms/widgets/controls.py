@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSizePolicy, QSpinBox, QWidget
 
-from napari_coldatoms.widgets.form import _WheelGuard
+from napari_coldatoms.widgets.form import WheelGuard
 
 
 def number(
@@ -72,4 +72,4 @@ def _prepare(control: QWidget, name: str, tooltip: str) -> None:
     control.setMinimumWidth(60)
     control.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    control.installEventFilter(_WheelGuard(control))
+    control.installEventFilter(WheelGuard(control))

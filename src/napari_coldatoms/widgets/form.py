@@ -16,13 +16,14 @@ from napari_coldatoms.backend.analysis import Parameter, from_dict, parameters, 
 from napari_coldatoms.widgets.folds import fold
 
 
-class _WheelGuard(QObject):
+class WheelGuard(QObject):
     """Lets a control turn with the wheel only when it has the focus.
 
     Otherwise scrolling through the form changes every number the pointer passes.
     """
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Pass on what is no wheel, and the wheel of a control with the focus."""
         if (
             isinstance(watched, QWidget)
             and event is not None
@@ -114,7 +115,7 @@ class ParameterForm(QWidget):
         self._controls: dict[str, _Control] = {}
         self._nested: dict[str, ParameterForm] = {}
         self._folds: dict[str, QCollapsible] = {}
-        self._guard = _WheelGuard(self)
+        self._guard = WheelGuard(self)
         excluded = set(exclude)
         self._left_out = {p.name: p.default for p in parameters(cls) if p.name in excluded}
 

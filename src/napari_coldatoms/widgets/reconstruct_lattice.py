@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.backend.run import Run
 from napari_coldatoms.images.stack import from_layer, is_raw
 from napari_coldatoms.lattice.calibration import Calibration
+from napari_coldatoms.lattice.compiled import is_compiled
 from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import ImageWidget, button, row, shown_frame
 from napari_coldatoms.widgets.calibrate_panel import CalibratePanel
@@ -29,6 +31,7 @@ from napari_coldatoms.widgets.jobs import Cancelled, Job
 from napari_coldatoms.widgets.readout import ReadoutPanel
 from napari_coldatoms.widgets.reconstruction import (
     Reconstructed,
+    compiled_first,
     failure_lines,
     prepared,
     reconstruct,
@@ -130,6 +133,17 @@ class ReconstructLatticeWidget(ImageWidget):
         self.layer_combo.layer_changed.connect(self._on_layer_changed)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_layer_changed()
+
+    def start(
+        self, function: Callable[..., Any], done: Callable[[Any], None], *, words: str
+    ) -> None:
+        """Call a function in the background, see `ImageWidget.start`; kernels are compiled first.
+
+        Compiling holds the interpreter: in a thread it would freeze the window.
+        """
+        if not is_compiled():
+            words += " (compiling first, once after an installation: about a minute)"
+        super().start(compiled_first(function), done, words=words)
 
     def run(self) -> None:
         """Judge the sites in the chosen layer, in the background."""
@@ -457,7 +471,7 @@ class ReconstructLatticeWidget(ImageWidget):
             return source, stack, reconstruct(analysis, pictures, context, frames)
 
         self._preview_job.abandon()
-        self._preview_job.start(work)
+        self._preview_job.start(compiled_first(work))
 
     def _on_preview(self, made: tuple[Any, Any, Reconstructed]) -> None:
         source, stack, found = made

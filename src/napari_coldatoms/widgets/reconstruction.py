@@ -18,6 +18,7 @@ from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.analyses.site_tables import shots_table
 from napari_coldatoms.backend.run import Run, frame_columns, run
 from napari_coldatoms.lattice.calibration import Calibration
+from napari_coldatoms.lattice.compiled import compile_elsewhere, is_compiled
 from napari_coldatoms.lattice.pair_comparison import PairComparison
 from napari_coldatoms.widgets.jobs import stopping
 
@@ -56,6 +57,18 @@ class Reconstructed:
         """Return an image of a shot; None where that has no result."""
         frame = next((f for f in self.run.good if f.index == index), None)
         return None if frame is None else frame.result.images[number]
+
+
+def compiled_first(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a job's function that lets another process compile the kernels, if need be."""
+
+    def work(*, progress: Any, cancel: Any) -> Any:
+        if not is_compiled():
+            compile_elsewhere(cancel)
+            stopping(progress, cancel)(0, 1)
+        return function(progress=progress, cancel=cancel)
+
+    return work
 
 
 def to_reconstruct(analysis: ReconstructLattice, stack: Any) -> Any:
