@@ -54,17 +54,21 @@ class Periodic:
         assert origin is not None
         self._origin = np.array(origin)
         rows, columns = setup.image_shape
-        self._y, self._x = np.arange(rows), np.arange(columns)
         used = window > 0.5 * window.max()
         # frequencies that differ by more than the width of a peak
-        self._apart = [_AROUND / max(int(used.any(axis=1 - axis).sum()), 8) for axis in (0, 1)]
+        apart = [_AROUND / max(int(used.any(axis=1 - axis).sum()), 8) for axis in (0, 1)]
+        self._waves = [
+            (_waves(vector[0] + apart[0], rows), _waves(vector[1] + apart[1], columns).T)
+            for vector in np.linalg.inv(self.vectors).T
+        ]
 
     def __call__(self, squares: FloatArray, near: Pair) -> Coarse:
         """Return the offset near one that is expected."""
         pattern = self._window * (squares - np.average(squares, weights=self._window))
         parts, heights = np.empty(2), np.empty(2)
-        for axis, vector in enumerate(np.linalg.inv(self.vectors).T):
-            found = self._components(pattern, vector)
+        for axis, (down, across) in enumerate(self._waves):
+            # the Fourier components at and around a frequency
+            found = down @ pattern @ across
             middle = len(_AROUND) // 2
             component = complex(found[middle, middle])
             around = np.delete(np.delete(found, middle, axis=0), middle, axis=1)
@@ -77,11 +81,10 @@ class Periodic:
         stderr = np.sqrt(errors**2 @ self.vectors**2)
         return Coarse(as_pair(offset), as_pair(stderr), float(heights.min()))
 
-    def _components(self, pattern: FloatArray, vector: FloatArray) -> NDArray[np.complex128]:
-        """Return the Fourier components at and around a frequency (y, x)."""
-        down = np.exp(-2j * np.pi * np.outer(vector[0] + self._apart[0], self._y))
-        across = np.exp(-2j * np.pi * np.outer(vector[1] + self._apart[1], self._x))
-        return np.asarray(down @ pattern @ across.T)
+
+def _waves(frequencies: FloatArray, count: int) -> NDArray[np.complex128]:
+    """Return the waves of some frequencies at a number of pixels, (frequencies, pixels)."""
+    return np.asarray(np.exp(-2j * np.pi * np.outer(frequencies, np.arange(count))))
 
 
 class Comb:

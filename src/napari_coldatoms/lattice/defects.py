@@ -165,12 +165,20 @@ def smooth_map(residual: FloatArray, good: FloatArray, spacing: float) -> FloatA
     spacing : float
         Distance of neighbouring sites, in px.
     """
-    sd = max(_LEAST_SMOOTHING, _SPACINGS * min(spacing, 1e3)) / _BLOCK
+    return smoothed(residual, good, max(_LEAST_SMOOTHING, _SPACINGS * min(spacing, 1e3)))
+
+
+def smoothed(image: FloatArray, good: FloatArray, sd: float) -> FloatArray:
+    """Return an image smoothed by about a Gaussian of a standard deviation of many px.
+
+    `good` is 1 where a pixel counts. Blocks of pixels are smoothed; in between it is interpolated.
+    """
+    sd = sd / _BLOCK
     # a block's weight keeps it from reaching into bad pixels; the border is continued evenly
-    total = gaussian_filter(_blocks(residual * good), sd, mode="nearest")
+    total = gaussian_filter(_blocks(image * good), sd, mode="nearest")
     count = gaussian_filter(_blocks(good), sd, mode="nearest")
     coarse = total / np.maximum(count, 1e-9)
-    smooth = np.empty(residual.shape)
+    smooth = np.empty(image.shape)
     _interpolate(coarse, _BLOCK, smooth)
     return smooth
 

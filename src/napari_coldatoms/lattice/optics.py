@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.overlaps import Overlaps, find_overlaps
-from napari_coldatoms.lattice.projection import Patches, patches, unsigned
+from napari_coldatoms.lattice.projection import Patches, patches, signed, unsigned
 from napari_coldatoms.lattice.psf import PSF
 
 FloatArray = NDArray[np.float64]
@@ -143,7 +143,7 @@ def _collect(values: Any, kind: Any, corner: Any, image: Any, out: Any) -> None:
     # indices without a sign: no time is lost by looking for negative ones
     for site in range(kind.size):
         k = unsigned(kind[site])
-        top, left = np.int64(corner[site, 0]), np.int64(corner[site, 1])
+        top, left = signed(corner[site, 0]), signed(corner[site, 1])
         first = max(0, -left)
         count = min(size, columns - left) - first
         total = 0.0
@@ -164,7 +164,7 @@ def _collect_squared(
     rows, columns = image.shape
     for site in range(kind.size):
         k = unsigned(kind[site])
-        top, left = np.int64(corner[site, 0]), np.int64(corner[site, 1])
+        top, left = signed(corner[site, 0]), signed(corner[site, 1])
         first = max(margin, -left)
         count = min(size, columns - left) - first
         total = 0.0

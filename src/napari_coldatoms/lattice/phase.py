@@ -38,7 +38,12 @@ from napari_coldatoms.lattice.preparation import (
 from napari_coldatoms.lattice.psf import PSF
 from napari_coldatoms.lattice.setup import LEAST_LIGHT, Setup
 from napari_coldatoms.lattice.shot import Shot
-from napari_coldatoms.lattice.spectrum import fluctuations, sharpened, transfer_function
+from napari_coldatoms.lattice.spectrum import (
+    fluctuations,
+    quick_fluctuations,
+    sharpened,
+    transfer_function,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -242,14 +247,12 @@ class PhaseFinder:
         outside of the lattice leaves no doubt which of the equivalent places is right. Then there
         is no fit, and the contrast is NaN.
         """
+        if not fine and self._lattice.is_regular:
+            quick = self._quick(shot, near)
+            if quick is not None:
+                return quick, None
         rest = fluctuations(shot.image[None])[0]
         coarse = self._coarse(sharpened(rest, self._transfer) ** 2, near)
-        if not fine and self._lattice.is_regular and coarse.significance > _STRONG:
-            offset = self._likely(shot, coarse.offset)
-            if offset is not None and max(coarse.stderr) < _MOST_ERROR * self._spacing:
-                there = self._lattice.shift(offset)
-                height = coarse.significance
-                return Phase(there, offset, coarse.stderr, math.nan, height, True), None
         found = self._refined(shot, coarse.offset)
         clear = found is not None
         if found is not None and coarse.significance < _LEAST_SIGNIFICANCE:
@@ -269,6 +272,18 @@ class PhaseFinder:
             clear and max(stderr) < _MOST_ERROR * self._spacing,
         )
         return phase, found
+
+    def _quick(self, shot: Shot, near: Pair) -> Phase | None:
+        """Return the phase by the pattern alone, if that is strong and there is no doubt."""
+        rest = quick_fluctuations(shot.image)
+        coarse = self._coarse(sharpened(rest, self._transfer) ** 2, near)
+        if coarse.significance < _STRONG or max(coarse.stderr) > _MOST_ERROR * self._spacing:
+            return None
+        offset = self._likely(shot, coarse.offset)
+        if offset is None:
+            return None
+        there = self._lattice.shift(offset)
+        return Phase(there, offset, coarse.stderr, math.nan, coarse.significance, True)
 
     def _likely(self, shot: Shot, offset: Pair) -> Pair | None:
         """Return the equivalent place that holds the most light, if that is clear."""

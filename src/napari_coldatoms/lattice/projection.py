@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _PHASES_AT_ONCE = 2048
-unsigned = np.uint64
+signed: Any = np.int64
+unsigned: Any = np.uint64
 _PHASE_STEP = 1e-9  # px; sites closer than this within their pixels share a patch
 
 
@@ -192,7 +193,7 @@ def _spread(values: Any, kind: Any, corner: Any, brightness: Any, light: Any) ->
         if x == 0.0:
             continue
         k = unsigned(kind[site])
-        top, left = np.int64(corner[site, 0]), np.int64(corner[site, 1])
+        top, left = signed(corner[site, 0]), signed(corner[site, 1])
         first = max(0, -left)
         count = min(size, columns - left) - first
         for v in range(max(0, -top), min(size, rows - top)):
