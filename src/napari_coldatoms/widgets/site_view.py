@@ -42,7 +42,7 @@ class SiteView(QObject):
     selected = Signal(object)
     """The sites that the user has selected, (n,) bool over all sites; None for none."""
     moved = Signal()
-    """The sliders show another image; once, however many steps they took meanwhile."""
+    """The sliders show another image, or `ask` was called."""
 
     def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
@@ -114,8 +114,10 @@ class SiteView(QObject):
             mark_of(layer)["edited"] = False
 
     def _on_step(self, event: object = None) -> None:
+        # at once, so that image and sites are drawn together
         if isalive(self):
-            self._later.start()
+            self._later.stop()
+            self.moved.emit()
 
     def _on_selected(self, *_: object) -> None:
         if self._choosing or not isalive(self) or self._image is None or self._points is None:
