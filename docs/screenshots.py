@@ -100,7 +100,7 @@ def canvas(viewer: Any) -> QWidget:
 
 def sites_of(viewer: Any) -> Any:
     """Return the layer with the sites that were judged."""
-    return next(x for x in viewer.layers if isinstance(x, Points) and x.name.endswith(" sites"))
+    return next(x for x in viewer.layers if isinstance(x, Points) and "uncertain" in x.features)
 
 
 def lattice_window() -> np.ndarray:
@@ -156,6 +156,7 @@ def lattice_survival() -> np.ndarray:
         y, x = np.indices(region.data.shape) - 0.5 * np.array(region.data.shape)[:, None, None]
         painted = ((y / 55) ** 2 + (x / 45) ** 2 < 1).astype(np.uint8)
         region.data = painted
+        region.mode = "pan_zoom"  # without the circle of the brush
         wait(1.0)
         finished(widget)
         area = widget.findChild(QScrollArea, "scroll_area")
