@@ -125,7 +125,7 @@ def test_reconstruct_writes_sites_and_shots(folder, calibrated, occupied, tmp_pa
     line = one_line(capsys.readouterr().err)
     assert line.startswith(f"{occupied.size} sites in 5 pictures of 5 shots; wrote {sites}")
     assert sorted(path.name for path in (tmp_path / "layers").iterdir()) == [
-        "shot_lattice.csv",
+        "shot_outline.csv",
         "shot_sites.csv",
     ]
     assert Recipe.load(recipe).parameters["calibration"] == str(calibrated)

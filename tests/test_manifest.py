@@ -58,7 +58,10 @@ def test_the_menus_hold_the_widgets(manifest) -> None:
         name: [item.command for item in items]
         for name, items in manifest.contributions.menus.items()
     }
-    assert menus["napari/layers/segment"] == ["napari-coldatoms.detect_clouds"]
+    assert menus["napari/layers/segment"] == [
+        "napari-coldatoms.detect_clouds",
+        "napari-coldatoms.reconstruct_lattice",
+    ]
     assert menus["napari/layers/filter"] == ["napari-coldatoms.raw_frames"]
     assert [widget.display_name for widget in manifest.contributions.widgets] == [
         "Detect clouds",

@@ -378,7 +378,7 @@ def test_layers_show_sites_where_the_image_has_them(done, drifting, occupied):
     assert list(layers) == ["labels", "shapes", "points"]
     assert [layer.name for layer in layers.values()] == [
         "shots cells",
-        "shots lattice",
+        "shots outline",
         "shots sites",
     ]
     for kind, layer in layers.items():

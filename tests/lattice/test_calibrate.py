@@ -133,6 +133,16 @@ def test_a_guess_that_is_far_off_is_not_trusted(shots, spacing):
     assert "show" in doubt(found)
 
 
+def test_a_guess_of_too_few_rows(shots):
+    made = shots()
+    # as many rows less on either side
+    few = Lattice(SQUARE.vectors, np.array(SQUARE.origin) + 12.0, (14, 14))
+    assert "atoms beyond the last rows" in doubt(calibrate(made.images, guess=few, read_noise=2.0))
+    found = calibrate(made.images, guess=few, extent="found", read_noise=2.0)
+    assert found.quality.trusted
+    check_sites(found.lattice, truth(made), 0.3)
+
+
 def test_a_calibration_as_guess(shots, calibrated):
     """With the PSF that it has; the lattice keeps its shape and its mask."""
     again = calibrate(shots(seed=5).images, guess=calibrated(), read_noise=2.0)

@@ -97,7 +97,7 @@ def test_from_pictures_to_atoms_by_two_buttons(
 
     points, outline = (
         layer_of(viewer, Points, "shots sites"),
-        layer_of(viewer, Shapes, "shots lattice"),
+        layer_of(viewer, Shapes, "shots outline"),
     )
     for layer in (points, outline):
         assert layer.ndim == 2
@@ -272,6 +272,14 @@ def test_pairs_tell_survival(qtbot, viewer, widget, finished) -> None:
     widget.run()
     finished(widget)
     assert widget.result.comparison.survival.value == pytest.approx(0.95, abs=0.04)
+    everywhere = widget.result.comparison.atoms
+    widget.region.paint_button.click()
+    region = layer_of(viewer, Labels, "region")
+    half = region.data.copy()
+    half[: half.shape[0] // 2] = 1
+    region.data = half
+    qtbot.waitUntil(lambda: widget.result.comparison.atoms < 0.7 * everywhere)
+    widget.region.check.setChecked(False)
     points = layer_of(viewer, Points, "sites")
     atoms = points.features["occupied"].sum()
     viewer.dims.set_current_step(0, 1)  # the second image of the same shot

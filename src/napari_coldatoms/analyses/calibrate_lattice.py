@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from napari_coldatoms.lattice.calibration import Calibration
-    from napari_coldatoms.lattice.first_model import Arrangement
+    from napari_coldatoms.lattice.first_model import Arrangement, Extent
     from napari_coldatoms.lattice.geometry import Lattice
 
 
@@ -23,6 +23,7 @@ def calibrate_lattice(
     *,
     guess: Lattice | Calibration | None = None,
     arrangement: Arrangement = "auto",
+    extent: Extent = "as given",
     pairs: bool = False,
     sites: bool = False,
     offset: float = 0.0,
@@ -38,7 +39,7 @@ def calibrate_lattice(
     ----------
     stack : DataArray, dims ([shot,] [frame,] y, x)
         Pictures, or raw frames with several images of the same atoms in each shot.
-    guess, arrangement, read_noise, excess_noise
+    guess, arrangement, extent, read_noise, excess_noise
         See `napari_coldatoms.lattice.calibrate`.
     pairs : bool
         All frames of a shot show the same atoms, whatever role they have.
@@ -68,6 +69,7 @@ def calibrate_lattice(
         images,
         guess=guess,
         arrangement=arrangement,
+        extent=extent,
         read_noise=read_noise,
         excess_noise=excess_noise,
         source=str(stack.attrs.get("source") or "") if source is None else source,

@@ -26,7 +26,7 @@ def numbers(calibration: Calibration) -> list[tuple[str, str]]:
         ("angle", _several(quality.angle, quality.angle_error, "°")),
         ("PSF HWHM", _several((calibration.psf.hwhm,), (quality.hwhm_error,), "px")),
         ("SNR", _number(quality.snr_db, "dB")),
-        ("expected errors", _number(100 * quality.predicted_error_rate, "%")),
+        ("expected errors", _share(quality.predicted_error_rate)),
         ("shots", f"{quality.shots}, {quality.trusted_shots} of them trusted"),
     ]
     return [(name, text) for name, text in lines if text]
@@ -47,6 +47,10 @@ def _several(values: tuple[float, ...], errors: tuple[float, ...], unit: str) ->
         for value, error in zip(values, errors, strict=True)
     ]
     return ", ".join(parts)
+
+
+def _share(value: float) -> str:
+    return "below 0.0001 %" if value < 1e-6 else _number(100 * value, "%")
 
 
 def _number(value: float, unit: str) -> str:

@@ -76,7 +76,7 @@ class ShotContext:
     remarks: tuple[str, ...]
     token: str
 
-    def reconstructor(self, place: Place, *, adjusted: bool = False) -> tuple[Reconstructor, Pair]:
+    def reconstructor(self, place: Place) -> tuple[Reconstructor, Pair]:
         """Return what reconstructs images at a place, and the offset it is made for."""
         y, x = (round(_STEP * round(value / _STEP), 6) for value in place.offset)
         return _kept(self, (y, x)), (y, x)

@@ -13,8 +13,14 @@ import numpy as np
 from napari_coldatoms.analyses.calibrate_lattice import calibrate_lattice
 from napari_coldatoms.analyses.calibration_file import load_calibration
 from napari_coldatoms.analyses.lattice_images import Images, frames_of_atoms, photoelectrons
-from napari_coldatoms.analyses.lattice_light import find_light
-from napari_coldatoms.analyses.lattice_series import Place, SeriesContext, ShotContext, places_of
+from napari_coldatoms.analyses.lattice_light import find_light, how_bright
+from napari_coldatoms.analyses.lattice_series import (
+    Place,
+    SeriesContext,
+    ShotContext,
+    measured_place,
+    places_of,
+)
 from napari_coldatoms.analyses.site_layers import cells_layer, outline_layer, sites_layer
 from napari_coldatoms.analyses.site_result import ShotSites, SiteImage
 from napari_coldatoms.analyses.site_tables import (
@@ -220,8 +226,15 @@ class ReconstructLattice:
             places = places_of(known.phase_track)
         else:
             report = None if progress is None else partial(_report, progress, len(images))
-            # these two adjust the place to the image themselves
-            adjusted = self.method in ("alternating", "local")
+            own = how_bright(
+                self.brightness,
+                known.lattice,
+                images.shape,
+                len(images),
+                known=known.parameters is not None,
+            )
+            # then the reconstruction adjusts the place itself
+            adjusted = own == "each shot" and self.method in ("alternating", "local")
             find = track_coarse_phase if adjusted else track_phase
             track = find(images, known.lattice, known.psf, on_progress=report, **noise)
             places = places_of(track)
@@ -313,8 +326,7 @@ class ReconstructLattice:
 
     def _judge(self, image: np.ndarray, place: Place, context: ShotContext) -> SiteImage:
         known = context.calibration
-        adjusted = context.parameters is None and self.method in ("alternating", "local")
-        reconstructor, made_for = context.reconstructor(place, adjusted=adjusted)
+        reconstructor, made_for = context.reconstructor(place)
         camera = self.camera(known)
         image = photoelectrons(image, camera.offset, camera.gain)
         background: float | Literal["auto"] = "auto" if self.background is None else self.background
@@ -336,12 +348,12 @@ class ReconstructLattice:
             remarks.append(f"the lattice is too weak here: its place is {taken}")
         # a few atoms do not tell how bright an atom is, and may pretend to
         if context.rescue is not None and (weak or not found.has_contrast):
-            reconstructor, fine = context.reconstructor(place, adjusted=False)
             again = judge(reconstructor, parameters=context.rescue)
             # atoms at sites whose place nobody knows are none
             if place.known or again.occupied.mean() < _NEARLY_EMPTY:
-                found, made_for = again, fine
+                found = again
                 remarks.append("judged with the brightness of atoms as calibrated")
+        place = measured_place(place, made_for, found)
         offset = place.offset
         if self.phase == "calibrated":
             offset = (made_for[0] + found.offset[0], made_for[1] + found.offset[1])

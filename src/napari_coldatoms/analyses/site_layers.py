@@ -28,7 +28,7 @@ _COLOURS = (
 )
 _FEATURES = ("brightness", "probability", "occupied", "uncertain")
 _CALIBRATION = "calibration"
-SITES, OUTLINE, CELLS = "sites", "lattice", "cells"
+SITES, OUTLINE, CELLS = "sites", "outline", "cells"
 """What the layers are called, after the picture's name."""
 
 

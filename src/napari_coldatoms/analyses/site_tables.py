@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def shots_table(run: Run, region: NDArray[np.bool_] | None = None) -> pd.DataFra
     for frame in run.good:
         images = frame.result.images
         if len(images) > 1:
-            rates[frame.index] = _rates(_compared([frame]))
+            rates[frame.index] = _rates(_compared([frame], region))
     for common, image in _images(run):
         found, place = image.found, image.place
         inside = found.valid if region is None else found.valid & region
@@ -132,13 +133,14 @@ def _units(run: Run, of_columns: dict[str, str]) -> dict[str, str]:
     return scan | ours
 
 
-def compare_images(run: Run) -> PairComparison | None:
+def compare_images(run: Run, region: NDArray[np.bool_] | None = None) -> PairComparison | None:
     """Return what happened between the first and the second image of all shots.
 
-    None where shots have one image only.
+    Of a `region`, (n,) bool over the sites, where one is given. None where shots have one image
+    only.
     """
     frames = [frame for frame in run.good if len(frame.result.images) > 1]
-    return _compared(frames) if frames else None
+    return _compared(frames, region) if frames else None
 
 
 def pairs_table(run: Run) -> pd.DataFrame | None:
@@ -159,10 +161,14 @@ def pairs_table(run: Run) -> pd.DataFrame | None:
     return table
 
 
-def _compared(frames: list[FrameResult]) -> PairComparison | None:
+def _compared(
+    frames: list[FrameResult], region: NDArray[np.bool_] | None = None
+) -> PairComparison | None:
     """Compare the first two images of shots; None where no site is valid in both of them."""
-    first = [frame.result.images[0].found for frame in frames]
-    second = [frame.result.images[1].found for frame in frames]
+    first, second = (
+        [_within(frame.result.images[number].found, region) for frame in frames]
+        for number in (0, 1)
+    )
     # where decisions were made by hand they count, and not the probabilities
     by_hand = not all(_by_probability(found) for found in (*first, *second))
     try:
@@ -174,6 +180,10 @@ def _compared(frames: list[FrameResult]) -> PairComparison | None:
         )
     except ValueError:  # no shot shows any contrast
         return None
+
+
+def _within(found: Reconstruction, region: NDArray[np.bool_] | None) -> Reconstruction:
+    return found if region is None else replace(found, valid=found.valid & region)
 
 
 def _by_probability(found: Reconstruction) -> bool:

@@ -76,7 +76,9 @@ def detect(
 
 
 def run(
-    recipe: Annotated[Path, Parameter(help="a recipe, as --recipe and -o of `detect` leave it")],
+    recipe: Annotated[
+        Path, Parameter(help="a recipe, as `detect`, `reconstruct` and the widgets save it")
+    ],
     /,
     *files: Files,
     output: Output = None,

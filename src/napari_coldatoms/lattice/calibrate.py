@@ -18,7 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.calibration_quality import judge_calibration
 from napari_coldatoms.lattice.extent import filled
-from napari_coldatoms.lattice.first_model import Arrangement, Model, first_model, nothing_seen
+from napari_coldatoms.lattice.first_model import (
+    Arrangement,
+    Extent,
+    Model,
+    first_model,
+    nothing_seen,
+)
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.phase import Camera, Fit, Phase, PhaseFinder
 from napari_coldatoms.lattice.psf import PSF
@@ -52,6 +58,7 @@ def calibrate(
     *,
     guess: Lattice | Calibration | None = None,
     arrangement: Arrangement = "auto",
+    extent: Extent = "as given",
     psf_shape: PSFShape = "auto",
     read_noise: float = 0.0,
     excess_noise: float = 1.0,
@@ -72,6 +79,9 @@ def calibrate(
     arrangement : {"auto", "regular", "positions"}
         Whether the sites form a lattice with two vectors, or are at arbitrary positions that show
         as single peaks in the mean image; "auto" decides by the images.
+    extent : {"as given", "found"}
+        Which sites there are: those of the guess, or of a lattice all rows that hold atoms, with
+        the guess telling the vectors only.
     psf_shape : {"auto", "as given", "measured"}
         Whether the PSF is a Gaussian, or that of the calibration that is the guess, of the width
         that suits the images; or measured in them, super-sampled. "auto" takes the measured one
@@ -102,6 +112,8 @@ def calibrate(
         raise ValueError(
             f"expected arrangement one of {get_args(Arrangement)}, found {arrangement!r}"
         )
+    if extent not in get_args(Extent):
+        raise ValueError(f"expected extent one of {get_args(Extent)}, found {extent!r}")
     if psf_shape not in get_args(PSFShape):
         raise ValueError(f"expected psf_shape one of {get_args(PSFShape)}, found {psf_shape!r}")
     given: Any = stack
@@ -112,7 +124,9 @@ def calibrate(
     camera = Camera(read_noise, excess_noise)
     # on a busy machine several threads wait for each other a hundred times as long
     with threadpool_limits(1, user_api="blas"):
-        found = _calibrated(images, when, guess, arrangement, psf_shape, camera, on_progress)
+        found = _calibrated(
+            images, when, guess, arrangement, extent, psf_shape, camera, on_progress
+        )
     return replace(found, source=source)
 
 
@@ -121,6 +135,7 @@ def _calibrated(
     when: FloatArray,
     guess: Lattice | Calibration | None,
     arrangement: Arrangement,
+    extent: Extent,
     psf_shape: PSFShape,
     camera: Camera,
     on_progress: Progress | None,
@@ -128,7 +143,7 @@ def _calibrated(
     shape = _image_shape(images)
     most = int(np.clip(_MOST_PIXELS / (shape[0] * shape[1]), _FEWEST_SHOTS, _MOST_SHOTS))
     chosen = spread(len(images), most)
-    model = first_model([images[k] for k in chosen], shape, guess, arrangement)
+    model = first_model([images[k] for k in chosen], shape, guess, arrangement, extent)
     look = _Look(shape, camera, _ROUNDS * len(chosen) + len(images), on_progress)
     places = None
     for turn in range(_ROUNDS):
@@ -151,7 +166,7 @@ def _calibrated(
         lattice = lattice.shift(middle)
         track = replace(track, offset=track.offset - middle, measured=track.measured - middle)
     quality, parameters = judge_calibration(
-        lattice, psf, track, seen.fits, model.lattice, model.registration, camera
+        lattice, psf, track, seen.fits, model.lattice, seen.lattice, model.registration, camera
     )
     return Calibration(
         lattice=lattice,

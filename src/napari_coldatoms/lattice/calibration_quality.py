@@ -26,6 +26,7 @@ _ROUGH = 0.1  # spacings that the last sites may be off
 _UNSETTLED = 0.03  # change of the PSF's width in the last round
 _WIDEST = 1.3  # half widths of the PSF over the spacing, beyond which no site can be told
 _MOST_ERRORS = 0.05
+_BEYOND = 0.3  # occupancy of the sites around the lattice over that of its own
 _JUDGED = 3  # shots that are reconstructed to see what images are like
 
 
@@ -35,6 +36,7 @@ def judge_calibration(
     track: PhaseTrack,
     fits: Sequence[Fit],
     fitted: Lattice,
+    around: Lattice,
     registration: Registration | None,
     camera: Camera,
 ) -> tuple[Quality, ImagingParameters | None]:
@@ -48,6 +50,8 @@ def judge_calibration(
         Shots that show the lattice.
     fitted : Lattice
         That their offsets refer to.
+    around : Lattice
+        The same with more sites around it, which the fits are of.
     registration : Registration or None
         The last adjustment of lattice and PSF; None where nothing could be adjusted.
     camera : Camera
@@ -57,6 +61,8 @@ def judge_calibration(
     judged = _judged(fitted, psf, fits, camera)
     clear = [result for result in judged if result.has_contrast]
     doubts = list(_doubts(lattice, psf, track, registration, spacing, spacing_error, angle_error))
+    if _atoms_beyond(fitted, around, fits):
+        doubts.append("there are atoms beyond the last rows of sites: the lattice is too small")
     errors = [result.predicted_error_rate for result in clear]
     error = float(np.mean(errors)) if errors else math.nan
     if error > _MOST_ERRORS:
@@ -120,6 +126,18 @@ def _doubts(
     moved = np.abs(registration.strain @ (half[:, None] * lattice.vectors).T).max()
     if moved > 2 * _ROUGH * min(spacing) or abs(registration.width - 1) > _UNSETTLED:
         yield "lattice and PSF did not settle: other values may suit the images as well"
+
+
+def _atoms_beyond(lattice: Lattice, around: Lattice, fits: Sequence[Fit]) -> bool:
+    """Tell whether sites around a regular lattice hold about as many atoms as its own."""
+    if not fits or lattice.shape is None or lattice.vectors is None:
+        return False
+    steps = (around.positions - np.array(lattice.origin)) @ np.linalg.inv(lattice.vectors)
+    inside = np.all((steps > -0.5) & (steps < np.array(lattice.shape) - 0.5), axis=1)
+    held = np.mean([fit.probability > 0.5 for fit in fits], axis=0)
+    seen = fits[0].shot.valid
+    within, beyond = held[inside & seen], held[~inside & seen]
+    return len(beyond) > 0 and float(beyond.mean()) > _BEYOND * float(within.mean())
 
 
 def _geometry(lattice: Lattice, registration: Registration | None) -> tuple[tuple[float, ...], ...]:

@@ -34,6 +34,7 @@ from napari_coldatoms.lattice.tweezers import are_single, find_positions
 
 FloatArray = NDArray[np.float64]
 Arrangement = Literal["auto", "regular", "positions"]
+Extent = Literal["as given", "found"]
 
 _CLOSEST = 0.7  # half widths of the PSF between sites
 _ON_LATTICE = 0.08  # spacings; nearer a peak belongs to a lattice
@@ -75,6 +76,7 @@ def first_model(
     shape: tuple[int, int],
     guess: Lattice | Calibration | None,
     arrangement: Arrangement,
+    extent: Extent = "as given",
 ) -> Model:
     """Return a first model, good enough for the sites to be judged.
 
@@ -84,7 +86,7 @@ def first_model(
         Counts; those of another shape than (y, x) are left out.
     shape : (int, int)
         Rows and columns.
-    guess, arrangement
+    guess, arrangement, extent
         See `calibrate.calibrate`.
 
     Raises
@@ -107,7 +109,10 @@ def first_model(
         sharp = filtered(rest, transfer_function(psf, shape), spectrum)
         vectors = _plausible(_periods(sharp, psf), psf)
     if given is not None:
-        return Model(_adapted(given, vectors), width, endless=False)
+        adapted = _adapted(given, vectors)
+        if extent == "as given" or adapted.vectors is None or adapted.origin is None:
+            return Model(adapted, width, endless=False)
+        return Model(covering(adapted.vectors, adapted.origin, shape), width, endless=True)
     mean = usable.mean(axis=0)
     places = find_positions(mean, psf, spectrum.noise / len(usable))
     single = are_single(mean, places, psf)

@@ -259,6 +259,7 @@ class CalibratePanel(QWidget):
         options |= self.camera.values()
         if guess is not None:
             options["arrangement"] = "auto"  # the guess tells
+            options["extent"] = "found"  # a grid laid by eye may have some rows more or less
 
         def work(*, progress: Any, cancel: Any) -> Calibration:
             report = stopping(progress, cancel)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_coldatoms.analyses.make_picture import MakePicture, to_analyse
 from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
 from napari_coldatoms.analyses.site_result import SiteImage
-from napari_coldatoms.analyses.site_tables import shots_table
+from napari_coldatoms.analyses.site_tables import compare_images, shots_table
 from napari_coldatoms.backend.run import Run, frame_columns, run
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.compiled import compile_elsewhere, is_compiled
@@ -118,8 +118,7 @@ def reconstruct(
 
 def summed_up(done: Run, region: BoolArray | None = None) -> Reconstructed:
     """Return a run with its tables; of the sites of a region, (n,) bool, where one is given."""
-    assert isinstance(done.analysis, ReconstructLattice)
-    return Reconstructed(done, shots_table(done, region), done.analysis.comparison(done))
+    return Reconstructed(done, shots_table(done, region), compare_images(done, region))
 
 
 def with_threshold(automatic: Run, threshold: float | None) -> Run:
@@ -152,8 +151,11 @@ def failure_lines(done: Run) -> list[str]:
 def summary(found: Reconstructed) -> str:
     """Say in words what a run gave."""
     done = found.run
-    atoms, shots = int(found.shots["atoms"].sum()) if len(found.shots) else 0, len(done.frames)
-    words = f"{_counted(atoms, 'atom')} in {_counted(shots, 'shot')}"
+    first = [frame.result.images[0].atoms for frame in done.good]
+    words = f"{_counted(sum(first), 'atom')} in "
+    if any(len(frame.result.images) > 1 for frame in done.good):
+        words += "the first images of "
+    words += _counted(len(done.frames), "shot")
     failed = len(done.failures)
     if failed:
         words += f", {failed} failed"

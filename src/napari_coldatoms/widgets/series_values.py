@@ -53,7 +53,7 @@ def _of_pairs(name: str, tooltip: str) -> Quantity:
 QUANTITIES = (
     Quantity(
         "drift",
-        "drift of the lattice",
+        "drift of the sites",
         ("offset_y", "offset_x"),
         ("y", "x"),
         tooltip="place of the lattice relative to the calibration; hollow where the image is too "
