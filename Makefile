@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# a file of tests stays together, so that its fixtures are made once
+PARALLEL := -n auto --dist loadfile
 export COLDATOMS_TEST_DATA
 
 .PHONY: help demo test slow lint bench accuracy sweeps screenshots docs install clean
@@ -39,10 +41,10 @@ demo: install
 	sh tools/with_display.sh $(BIN)/napari-coldatoms demo --output demo-output
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 slow: install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 lint: install
 	$(BIN)/ruff check .

@@ -66,6 +66,7 @@ def test_the_menus_hold_the_widgets(manifest) -> None:
     assert [widget.display_name for widget in manifest.contributions.widgets] == [
         "Detect clouds",
         "Raw frames → picture",
+        "Reconstruct lattice",
     ]
 
 
