@@ -7,7 +7,6 @@ from napari_coldatoms.lattice.track import (
     counted_images,
     make_track,
     spread,
-    track_coarse_phase,
 )
 
 LATTICE = Lattice.square(4.0, (20, 20), origin=(24.0, 24.0))
@@ -193,7 +192,7 @@ def test_strong_patterns_tell_the_place_by_themselves(make_shots):
     lattice = Lattice.square(4.0, (40, 40), origin=(16.0, 16.0))
     places = np.array([(0.0, 0.0), (0.3, -0.2), (2.7, 0.4), (-1.6, -2.5), (3.4, 3.1), (0.1, 4.3)])
     shots = make_shots(lattice, 3.0, places, shape=(190, 190))
-    track = track_coarse_phase(shots.images, lattice, shots.psf, read_noise=2.0)
+    track = track_phase(shots.images, lattice, shots.psf, read_noise=2.0, fine=False)
     assert track.trusted.all()
     assert np.isnan(track.contrast).all()
     assert track.significance.min() > 8
@@ -210,7 +209,7 @@ def test_weak_patterns_and_few_sites_go_the_whole_way(make_shots):
     images = shots.images.copy()
     images[2] = np.random.default_rng(0).poisson(50.0, SHAPE)
     done = []
-    found = track_coarse_phase(images, LATTICE, shots.psf, on_progress=done.append)
+    found = track_phase(images, LATTICE, shots.psf, fine=False, on_progress=done.append)
     whole = track_phase(images, LATTICE, shots.psf)
     np.testing.assert_array_equal(found.offset, whole.offset)
     np.testing.assert_array_equal(found.trusted, [True, True, False, True])
@@ -218,12 +217,12 @@ def test_weak_patterns_and_few_sites_go_the_whole_way(make_shots):
     assert done == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("track", [track_phase, track_coarse_phase])
-def test_progress_may_end_it(make_shots, track):
+@pytest.mark.parametrize("fine", [True, False])
+def test_progress_may_end_it(make_shots, fine):
     shots = make_shots(LATTICE, HWHM, line(3, (0.1, 0.0)), shape=SHAPE)
 
     def stop(done):
         raise InterruptedError(done)
 
     with pytest.raises(InterruptedError, match="1"):
-        track(shots.images, LATTICE, shots.psf, on_progress=stop)
+        track_phase(shots.images, LATTICE, shots.psf, fine=fine, on_progress=stop)

@@ -35,7 +35,7 @@ from napari_coldatoms.images.stack import StackError, is_raw
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.pair_comparison import PairComparison
 from napari_coldatoms.lattice.reconstruct import Reconstructor
-from napari_coldatoms.lattice.track import track_coarse_phase, track_phase
+from napari_coldatoms.lattice.track import track_phase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,8 +235,9 @@ class ReconstructLattice:
             )
             # then the reconstruction adjusts the place itself
             adjusted = own == "each shot" and self.method in ("alternating", "local")
-            find = track_coarse_phase if adjusted else track_phase
-            track = find(images, known.lattice, known.psf, on_progress=report, **noise)
+            track = track_phase(
+                images, known.lattice, known.psf, fine=not adjusted, on_progress=report, **noise
+            )
             places = places_of(track)
         parameters = None if known.parameters is None else replace(known.parameters, **noise)
         light = find_light(

@@ -81,6 +81,7 @@ def track_phase(
     times: ArrayLike | None = None,
     read_noise: float = 0.0,
     excess_noise: float = 1.0,
+    fine: bool = True,
     on_progress: Callable[[int], None] | None = None,
 ) -> PhaseTrack:
     """Find where each image has the sites, see `find_phase`.
@@ -96,6 +97,10 @@ def track_phase(
         See `find_phase`.
     times : (shots,) array, optional
         When the shots were taken, ascending; by default they are evenly spaced.
+    fine : bool
+        If False, the pattern alone tells the phase of a regular lattice where it is strong, to a
+        few hundredths of a pixel and several times as fast: good enough for a reconstruction,
+        which adjusts the place once more. The contrast is NaN there.
     on_progress : callable, optional
         Called with the number of images done, after each. What it raises ends the work.
 
@@ -108,48 +113,13 @@ def track_phase(
     ValueError
         If the images are no stack, there are none, none can be read, or the times do not fit.
     """
-    return _tracked(images, lattice, psf, times, Camera(read_noise, excess_noise), on_progress)
-
-
-def track_coarse_phase(
-    images: ArrayLike | Iterable[ArrayLike],
-    lattice: Lattice,
-    psf: PSF,
-    *,
-    times: ArrayLike | None = None,
-    read_noise: float = 0.0,
-    excess_noise: float = 1.0,
-    on_progress: Callable[[int], None] | None = None,
-) -> PhaseTrack:
-    """Find about where each image has the sites: as `track_phase`, but several times as fast.
-
-    Of a regular lattice the pattern alone tells the phase to a few hundredths of a pixel where it
-    is strong: good enough for a reconstruction, which adjusts the place once more. The contrast is
-    NaN there. All other images go as in `track_phase`.
-
-    Parameters, results and errors are those of `track_phase`.
-    """
-    camera = Camera(read_noise, excess_noise)
-    return _tracked(images, lattice, psf, times, camera, on_progress, fine=False)
-
-
-def _tracked(
-    images: ArrayLike | Iterable[ArrayLike],
-    lattice: Lattice,
-    psf: PSF,
-    times: ArrayLike | None,
-    camera: Camera,
-    on_progress: Callable[[int], None] | None,
-    *,
-    fine: bool = True,
-) -> PhaseTrack:
     shots = counted_images(images)
     when = checked_times(times, len(shots))
     shape = np.shape(shots[0])
     if len(shape) != 2:
         raise ValueError(f"expected images of shape (y, x), found shape {shape}")
     finder = PhaseFinder(lattice, psf, (shape[0], shape[1]))
-    prepare = Preparer(finder, camera)
+    prepare = Preparer(finder, Camera(read_noise, excess_noise))
     phases: list[Phase | None] = []
     for phase, _ in follow(finder, shots, prepare, fine=fine):
         phases.append(phase)
