@@ -63,6 +63,10 @@ def calibrate(
     guess: Annotated[
         Path | None, Parameter(help="an earlier calibration, roughly right, to begin with")
     ] = None,
+    extent: Annotated[
+        Literal["as given", "found"],
+        Parameter(help="with a guess: whether it tells the rows of sites, or those with atoms are"),
+    ] = "as given",
     arrangement: Annotated[
         Literal["auto", "regular", "positions"],
         Parameter(help="a lattice with two vectors, or sites anywhere but apart, as tweezers are"),
@@ -104,6 +108,7 @@ def calibrate(
                 stack,
                 guess=start,
                 arrangement=arrangement,
+                extent=extent,
                 pairs=pairs,
                 sites=sites,
                 offset=offset,
