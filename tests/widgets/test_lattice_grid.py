@@ -182,6 +182,26 @@ def test_the_grid_is_turned_off_and_on(viewer, image, grid) -> None:
     assert len(viewer.layers) == 0
 
 
+def test_the_outline_of_a_removed_image_waits_for_the_next(viewer, image, grid) -> None:
+    grid.show(SITES)
+    shape, _ = layers_of(viewer)
+    other = viewer.add_image(np.zeros((3, 50, 60)), name="other", scale=(1, 2, 2))
+    viewer.layers.remove(image)
+    settle()
+    assert list(viewer.layers) == [shape, other]  # drivers crash where Shapes come and go
+    assert not shape.visible
+    assert len(shape.data) == 0
+    small = Lattice.square(4.0, (5, 6), origin=(8.0, 9.0))
+    another = LatticeGrid(viewer, other)
+    another.show(small)
+    assert len(viewer.layers) == 3
+    assert shape.visible
+    assert shape.name == "other grid"
+    np.testing.assert_allclose(shape.scale, (2, 2))
+    np.testing.assert_allclose(shape.data[0], outline(small))
+    another.close()
+
+
 def test_the_sites_follow_the_mouse(qtbot, viewer, grid) -> None:
     """A drag of the outline with real events: the sites go along before it ends."""
     viewer.window.show()

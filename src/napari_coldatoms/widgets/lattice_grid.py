@@ -15,7 +15,7 @@ from napari_coldatoms.analyses.lattice_series import spacing_of
 from napari_coldatoms.backend.layers import PALETTE
 from napari_coldatoms.images.geometry import orientation_of, unit_name
 from napari_coldatoms.lattice.geometry import Lattice
-from napari_coldatoms.widgets.result_layers import mark_of, show_one, shown
+from napari_coldatoms.widgets.result_layers import mark_of, show_one, shown, take_away
 
 FloatArray = NDArray[np.float64]
 
@@ -27,6 +27,7 @@ _RING = 0.5  # spacings, its diameter
 _LEAST_AREA = 0.25  # px² per site that an outline must leave
 _COLOUR = PALETTE[1]
 _NO_COLOUR = "#00000000"
+_FREE = "none"  # in place of the source of an outline whose image is gone
 
 
 def outline(lattice: Lattice) -> FloatArray:
@@ -148,13 +149,14 @@ class LatticeGrid(QObject):
             self.toggled.emit(False)
 
     def close(self) -> None:
-        """Take the layers away for good."""
+        """Take the layers away for good; an outline that has to stay waits for the next image."""
         if not isalive(self):
             return
         layers, self._outline, self._sites = self._layers(), None, None
         for layer in layers:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+            if layer in self._viewer.layers and not take_away(self._viewer, layer):
+                layer.visible = False
+                mark_of(layer)["source"] = _FREE
         self.deleteLater()
 
     def follow(self) -> None:
@@ -174,6 +176,8 @@ class LatticeGrid(QObject):
         if layer is None:  # perhaps another widget has made it
             before = shown(self._viewer, self._source, ANALYSIS, group=GROUP)
             layer = next((each for each in before if mark_of(each)["role"] == role), None)
+            if layer is None and role == OUTLINE:
+                layer = self._left_over()
             if layer is not None:
                 self._listen(layer, role)
         if layer is not None:
@@ -188,8 +192,8 @@ class LatticeGrid(QObject):
         kind = "points"
         if role == OUTLINE:
             data, kind = [self._corners], "shapes"
-            width = float(np.ptp(self._corners, axis=0).max()) / 150
-            kwargs |= {"shape_type": "polygon", "edge_width": width, "edge_color": _COLOUR}
+            kwargs |= {"shape_type": "polygon", "edge_width": self._width()}
+            kwargs["edge_color"] = _COLOUR
             kwargs |= {"face_color": _NO_COLOUR}
         else:
             kwargs |= {"face_color": _NO_COLOUR, "border_color": _COLOUR, "border_width": 0.12}
@@ -204,6 +208,20 @@ class LatticeGrid(QObject):
         mark_of(layer)["named"] = layer.name
         self._listen(layer, role)
         return layer
+
+    def _left_over(self) -> Any:
+        """Return the outline of an image that is gone, as that of this image; None without one."""
+        for layer in shown(self._viewer, None, ANALYSIS, group=GROUP):
+            mark = mark_of(layer)
+            if mark["source"] == _FREE:
+                mark["source"] = self._source.unique_id
+                mark["named"] = layer.name
+                layer.current_edge_width = self._width()
+                return layer
+        return None
+
+    def _width(self) -> float:
+        return float(np.ptp(self._corners, axis=0).max()) / 150
 
     def _listen(self, layer: Any, role: str) -> None:
         layer.events.visible.connect(self._on_visible)

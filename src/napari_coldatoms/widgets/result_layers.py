@@ -103,12 +103,27 @@ def shown(
 
 
 def remove(viewer: Any, layers: Iterable[Layer]) -> None:
-    """Take result layers away; those the user edited stay."""
+    """Take result layers away; those the user edited stay, and outlines are emptied."""
     for layer in layers:
         if is_edited(layer):
             release(layer)
-        else:
-            viewer.layers.remove(layer)
+        elif not take_away(viewer, layer):
+            mark_of(layer)[_EDITED] = False  # emptied by us
+
+
+def take_away(viewer: Any, layer: Layer) -> bool:
+    """Remove a layer; tell whether it is gone.
+
+    Outlines beside an image are emptied instead: where Shapes layers came and went, OpenGL drivers
+    have crashed at the next image or shape that was drawn.
+    """
+    if isinstance(layer, Shapes) and any(
+        isinstance(each, Image | Labels) for each in viewer.layers
+    ):
+        layer.data = []
+        return False
+    viewer.layers.remove(layer)
+    return True
 
 
 def is_result(layer: Layer) -> bool:
@@ -159,7 +174,9 @@ def show_one(viewer: Any, layer: Layer | None, new: LayerData, mark: dict[str, A
         release(layer)
         layer = None
     looks: dict[str, Any] = {}
-    if layer is not None and layer.ndim != ndim_of(data, kwargs, kind):
+    # shapes take on the dimensions of what they are given
+    another = layer is not None and layer.ndim != ndim_of(data, kwargs, kind)
+    if layer is not None and another and not isinstance(layer, Shapes):
         looks = {name: getattr(layer, name) for name in _LOOKS}
         viewer.layers.remove(layer)
         layer = None
@@ -219,6 +236,8 @@ def _update(layer: Layer, data: Any, kwargs: Mapping[str, Any], chosen: Mapping[
     }
     # a source that the user has turned back has results that lie straight
     place = {**straight, **kwargs}
+    if "scale" in place and len(place["scale"]) != layer.ndim:
+        return  # emptied: shapes keep the dimensions that they had until there are some again
     for name in ("scale", "translate", *straight, "units", "axis_labels"):
         # napari works out the extent of all layers anew at each of these
         if name in place and not _same_place(layer, name, place[name]):
