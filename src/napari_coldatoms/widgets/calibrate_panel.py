@@ -59,6 +59,7 @@ class CalibratePanel(QWidget):
         self.calibration: Calibration | None = None
         self._grids: dict[str, LatticeGrid] = {}
         self._running = False
+        self._camera_then: dict[str, float] = {}  # with the calibration
         remembered = memory.recall(MEMORY)
 
         self.frames = choice(
@@ -121,6 +122,7 @@ class CalibratePanel(QWidget):
         self._choose(self.arrangement, remembered.get("arrangement"))
         self.sites_check.setChecked(remembered.get("sites") is True)
         self.pairs_check.setChecked(remembered.get("pairs") is True)
+        self.camera.changed.connect(self._tell_notes)
         self.grid_controls.changed.connect(self._on_controls)
         self.grid_check.clicked.connect(self._on_grid_clicked)
         host.viewer.layers.events.removed.connect(self._on_layer_removed)
@@ -132,6 +134,12 @@ class CalibratePanel(QWidget):
         """The grid over the host's layer; None where none was shown yet."""
         layer = self.host.layer
         return None if layer is None else self._grids.get(layer.unique_id)
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is a calibration for images of the size of the host's layer."""
+        known = self.calibration
+        return known is not None and known.image_shape == self._image_shape()
 
     def find(self) -> None:
         """Calibrate without a guess, in the background."""
@@ -197,6 +205,7 @@ class CalibratePanel(QWidget):
         self.calibration = calibration
         if calibration is not None:
             self.camera.set_values(_camera_of(calibration))
+        self._camera_then = self.camera.values()
         self._tell()
         grid = self.grid
         if calibration is not None and (grid is None or not grid.visible):
@@ -280,9 +289,7 @@ class CalibratePanel(QWidget):
         """Say in words and numbers what the calibration is worth."""
         known = self.calibration
         self.verdict.setText("no calibration yet" if known is None else verdict(known))
-        notes = known.quality.remarks if known is not None and known.quality.trusted else ()
-        self.notes.setText("; ".join(notes))
-        self.notes.setVisible(bool(notes))
+        self._tell_notes()
         rows = self._numbers
         while rows.rowCount():
             rows.removeRow(0)
@@ -294,10 +301,18 @@ class CalibratePanel(QWidget):
             rows.addRow(label, value)
         self.numbers.setVisible(known is not None)
 
+    def _tell_notes(self) -> None:
+        known = self.calibration
+        notes = list(known.quality.remarks) if known is not None and known.quality.trusted else []
+        if known is not None and self.camera.values() != self._camera_then:
+            notes.append("the camera was changed since: find the sites again")
+        self.notes.setText("; ".join(notes))
+        self.notes.setVisible(bool(notes))
+
     def _show_calibrated(self) -> bool:
         """Show the calibrated sites; tell whether there are any for images like these."""
         known = self.calibration
-        if known is None or known.image_shape != self._image_shape():
+        if known is None or not self.fits:
             return False
         self._show_grid(known.lattice)
         return True

@@ -12,22 +12,22 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QListWidget, QVBoxLayout, QWidget
 
-from napari_coldatoms.analyses.lattice_images import frames_of_atoms
 from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
 from napari_coldatoms.analyses.site_layers import calibration_in, cells_layer
 from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.backend.run import Run
-from napari_coldatoms.images.stack import from_layer, is_raw
+from napari_coldatoms.images.stack import from_layer
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.compiled import is_compiled
 from napari_coldatoms.widgets import memory
-from napari_coldatoms.widgets.base import ImageWidget, button, row, shown_frame
+from napari_coldatoms.widgets.base import ImageWidget, button, row
 from napari_coldatoms.widgets.calibrate_panel import CalibratePanel
 from napari_coldatoms.widgets.controls import choice
 from napari_coldatoms.widgets.export import FILTERS, export
 from napari_coldatoms.widgets.folds import fold
 from napari_coldatoms.widgets.form import ParameterForm
-from napari_coldatoms.widgets.jobs import Cancelled, Job
+from napari_coldatoms.widgets.jobs import Job
+from napari_coldatoms.widgets.judged_layer import JudgedLayer, shot_shown
 from napari_coldatoms.widgets.readout import ReadoutPanel
 from napari_coldatoms.widgets.reconstruction import (
     Reconstructed,
@@ -42,13 +42,13 @@ from napari_coldatoms.widgets.reconstruction import (
 )
 from napari_coldatoms.widgets.region import RegionChooser
 from napari_coldatoms.widgets.result_layers import remove, show_steps, shown
+from napari_coldatoms.widgets.site_preview import SitePreview
 from napari_coldatoms.widgets.site_view import SiteView
 
 ANALYSIS = ReconstructLattice.name
 ALL_FRAMES, THIS_FRAME = "all frames", "this frame"
 # the calibration fold asks for these
 _ELSEWHERE = ("calibration", "arrangement", "pairs", "offset", "gain", "read_noise", "excess_noise")
-_PREVIEW_DELAY = 150  # ms
 
 
 class ReconstructLatticeWidget(ImageWidget):
@@ -66,15 +66,9 @@ class ReconstructLatticeWidget(ImageWidget):
             layer_tooltip="the fluorescence pictures of a lattice or of tweezers, one or many",
         )
         self.setObjectName("reconstruct_lattice")
-        self.result: Reconstructed | None = None
-        """The last run with its tables, judged as it is shown; or None."""
-        self._automatic: Run | None = None  # the same, judged by the probabilities
-        self._preview: Reconstructed | None = None
+        self._judged: dict[str, JudgedLayer] = {}  # by the layers' unique ids
         self._trial: float | None = None  # a threshold that is being dragged
         self._range: tuple[float, float] | None = None  # of selected bars
-        self._source: Any = None
-        self._stack: Any = None  # of the source, as it is in its layer
-        self._rows: list[tuple[tuple[int, ...], int]] = []  # shot and image of each row of shots
 
         self.calibrate = CalibratePanel(self)
         self.scope = choice(
@@ -116,11 +110,15 @@ class ReconstructLatticeWidget(ImageWidget):
         self.view = SiteView(napari_viewer, self)
         self.view.moved.connect(self._on_moved)
         self.view.selected.connect(self.readout.mark_sites)
-        self._preview_job = self._side_job(self._on_preview)
-        self._threshold_job = self._side_job(self._on_rejudged)
-        self._preview_later = self._timer(_PREVIEW_DELAY, self._start_preview)
+        self.preview = SitePreview(self, self._analysis, self._judged_of)
+        self.preview.made.connect(self._on_preview)
+        self._threshold_job = Job(self)
+        self._threshold_job.succeeded.connect(self._on_rejudged)
+        self._threshold_job.failed.connect(self.complain)
         # a control may tell of one change several times
-        self._rejudge_later = self._timer(0, self._rejudge)
+        self._rejudge_later = QTimer(self)
+        self._rejudge_later.setSingleShot(True)
+        self._rejudge_later.timeout.connect(self._rejudge)
         self.calibrate.calibration_changed.connect(self._ask_preview)
         self.calibrate.camera.changed.connect(self._ask_preview)
         self.preview_check.toggled.connect(self._ask_preview)
@@ -132,6 +130,7 @@ class ReconstructLatticeWidget(ImageWidget):
         self.region.changed.connect(self._rejudge_later.start)
         self.layer_combo.layer_changed.connect(self._on_layer_changed)
         napari_viewer.events.theme.connect(self._on_theme)
+        napari_viewer.layers.events.removed.connect(self._forget)
         self._on_layer_changed()
 
     def start(
@@ -160,7 +159,7 @@ class ReconstructLatticeWidget(ImageWidget):
         memory.remember(ANALYSIS, self.form.values())
         frames = None
         if self.scope.currentData() == THIS_FRAME:
-            here = self._shot_of(source, stack)
+            here = shot_shown(self.viewer, source, stack, analysis)
             if here is None:
                 self.complain(f"the slider is outside of the layer “{source.name}”")
                 return
@@ -173,10 +172,10 @@ class ReconstructLatticeWidget(ImageWidget):
             )
 
         def done(found: Reconstructed) -> None:
-            self._take(source, stack, found)
+            self._take(JudgedLayer(source, stack), found)
 
         words = "Judging" if known is not None else "Finding and judging"
-        self._preview_job.abandon()
+        self.preview.stop()
         self.start(work, done, words=f"{words} the sites of “{source.name}” …")
 
     def cancel(self) -> None:
@@ -241,23 +240,6 @@ class ReconstructLatticeWidget(ImageWidget):
         for name in ("calibrate", "reconstruct"):
             self.folds[name].expand(animate=False)
 
-    def _timer(self, delay: int, function: Any) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(delay)
-        timer.timeout.connect(function)
-        return timer
-
-    def _side_job(self, succeeded: Any) -> Job:
-        job = Job(self)
-        job.succeeded.connect(succeeded)
-        job.failed.connect(self._on_side_job_failed)
-        return job
-
-    def _on_side_job_failed(self, error: Exception) -> None:
-        if not isinstance(error, Cancelled):
-            self.say(str(error))
-
     def _analysis(self) -> ReconstructLattice:
         """Return the analysis as the controls say, but for the threshold, which comes after it."""
         analysis: ReconstructLattice = self.form.analysis(
@@ -274,34 +256,46 @@ class ReconstructLatticeWidget(ImageWidget):
         value = self.form.values()["threshold"]
         return None if value is None else float(value)
 
-    def _shot_of(self, layer: Any, stack: Any) -> tuple[tuple[int, ...], int] | None:
-        """Return the shot that is shown, and the number of the image among its images of atoms."""
-        place = shown_frame(self.viewer, layer, stack)
-        if place is None or not is_raw(stack):
-            return None if place is None else (place, 0)
-        at = stack.dims.index("frame")
-        shot = place[:at] + place[at + 1 :]
-        analysis = self._analysis()
-        if not analysis.takes(stack):
-            return shot, 0
-        numbers = frames_of_atoms(stack, pairs=analysis.pairs)
-        return (shot, numbers.index(place[at])) if place[at] in numbers else None
+    @property
+    def result(self) -> Reconstructed | None:
+        """The last run of the chosen layer with its tables, judged as it is shown; or None."""
+        return None if self._shown is None else self._shown.result
 
-    def _take(self, source: Any, stack: Any, found: Reconstructed) -> None:
+    @property
+    def _shown(self) -> JudgedLayer | None:
+        """What was judged of the chosen layer."""
+        return self._judged_of(self.layer)
+
+    def _judged_of(self, layer: Any) -> JudgedLayer | None:
+        return None if layer is None else self._judged.get(layer.unique_id)
+
+    def _keep(self, judged: JudgedLayer) -> None:
+        """Keep what was judged of a layer, until its data change."""
+        source = judged.source
+        if source.unique_id not in self._judged:
+            source.events.data.connect(self._on_data)
+        self._judged[source.unique_id] = judged
+
+    def _take(self, judged: JudgedLayer, found: Reconstructed) -> None:
+        source = judged.source
         if source not in self.viewer.layers:
             self.say("Stopped: the layer was removed.")
             return
-        self._source, self._stack = source, stack
-        self._automatic, self._preview = found.run, None
-        if self.calibrate.calibration is not found.calibration:
+        judged.automatic = found.run
+        judged.take(found)
+        self._keep(judged)
+        known, chosen = self.calibrate.calibration, source == self.layer
+        if known is not found.calibration and (chosen or known is None):
             self.calibrate.take(found.calibration)
-        self._set_result(found)
-        self.folds["readout"].expand(animate=False)
-        self._tell(found)
-        if self.calibrate.grid is not None:
-            self.calibrate.grid.hide()  # the sites stand there now
-        image, _ = self._current()
-        steps = [*self.view.show_steps(source, found.run, image), self._show_image]
+        self._tell(source, found)
+        image, _ = judged.image(self.viewer)
+        if chosen:
+            self._show_series()
+            self.folds["readout"].expand(animate=False)
+            if self.calibrate.grid is not None:
+                self.calibrate.grid.hide()  # the sites stand there now
+        steps = self.view.show_steps(source, found.run, image, chosen=chosen)
+        steps.append(self._show_image)
         if found.run.analysis.cells:  # type: ignore[attr-defined]
             layers = [cells_layer(found.run)]
             steps += show_steps(self.viewer, source, ANALYSIS, layers, group="cells")
@@ -311,69 +305,60 @@ class ReconstructLatticeWidget(ImageWidget):
         if self._threshold is not None or self.region.layer is not None:
             self._rejudge_later.start()
 
-    def _set_result(self, found: Reconstructed) -> None:
-        self.result = found
-        self._rows = [
-            (frame.index, number)
-            for frame in found.run.good
-            for number in range(len(frame.result.images))
-        ]
-        self.readout.show_series(found.shots, found.comparison)
+    def _show_series(self) -> None:
+        """Show what the tables of the chosen layer tell."""
+        found = self.result
+        self.readout.show_series(
+            *((None, None) if found is None else (found.shots, found.comparison))
+        )
         self._mark_image()
 
-    def _tell(self, found: Reconstructed) -> None:
+    def _tell(self, source: Any, found: Reconstructed) -> None:
         lines = failure_lines(found.run)
         self.failures.clear()
         self.failures.addItems(lines)
         self.failures.setVisible(bool(lines))
-        words = f"“{self._source.name}”: {summary(found)}"
+        words = f"“{source.name}”: {summary(found)}"
         self.say(words, "\n".join([words, *lines[:20]]))
         if lines:
             self.notify(lines)
 
     def _show_image(self) -> None:
-        """Show the sites of the image that the sliders show, and its numbers."""
-        if self._source is None or self._source not in self.viewer.layers:
-            return
-        image, run = self._current()
+        """Show the sites of the images that the sliders show, and the numbers of the chosen one."""
         threshold = self._threshold if self._trial is None else self._trial
-        if image is not None and threshold is not None:
-            image = image.with_threshold(threshold)
-        if run is not None:
-            self.view.show(self._source, run, image)
-        chosen = self._chosen()
-        self.readout.show_image(image, chosen=chosen, threshold=threshold)
+        for judged in self._judged.values():
+            if judged is not self._shown:
+                self._show_sites(judged, self._threshold)
+        if self._shown is None:
+            self.view.leave()
+            self.readout.show_image(None)
+            return
+        image = self._show_sites(self._shown, threshold)
+        self.readout.show_image(image, chosen=self._chosen(), threshold=threshold)
         if self._range is not None:
             self._on_brightness_selected(self._range)
 
-    def _current(self) -> tuple[SiteImage | None, Run | None]:
-        """Return the image that is shown as judged by its probabilities, and the run it is of."""
-        here = self._shot_of(self._source, self._stack)
-        preview = self._preview
-        if here is not None and preview is not None:
-            image = preview.image(*here)
-            if image is not None:
-                return image, preview.run
-        if here is None or self._automatic is None:
-            return None, self._automatic
-        frame = next((f for f in self._automatic.good if f.index == here[0]), None)
-        return (None if frame is None else frame.result.images[here[1]]), self._automatic
+    def _show_sites(self, judged: JudgedLayer, threshold: float | None) -> SiteImage | None:
+        """Show the sites of one layer, and return the image that they are of."""
+        image, run = judged.image(self.viewer)
+        if image is not None and threshold is not None:
+            image = image.with_threshold(threshold)
+        if run is not None:
+            self.view.show(judged.source, run, image, chosen=judged is self._shown)
+        return image
 
     def _mark_image(self) -> None:
-        here = None
-        if self._source is not None and self._source in self.viewer.layers:
-            here = self._shot_of(self._source, self._stack)
-        self.readout.mark_image(self._rows.index(here) if here in self._rows else None)
+        self.readout.mark_image(None if self._shown is None else self._shown.row(self.viewer))
 
     def _chosen(self) -> NDArray[np.bool_] | None:
         """Return the sites within the region of interest; None for all."""
-        run = self._automatic or (self._preview.run if self._preview is not None else None)
-        if run is None or self._source is None:
+        judged = self._shown
+        if judged is None or judged.run is None:
             return None
-        return self.region.sites(self._source, run.context.calibration)
+        return self.region.sites(judged.source, judged.run.context.calibration)
 
     def _on_moved(self) -> None:
-        if not isalive(self) or self._source is None:
+        if not isalive(self) or not self._judged:
             return
         self._show_image()
         self._mark_image()
@@ -395,22 +380,24 @@ class ReconstructLatticeWidget(ImageWidget):
 
     def _rejudge(self) -> None:
         """Judge all shots by the threshold and sum up the region, in the background."""
-        automatic = self._automatic
-        if automatic is None or self._source is None:
-            self._show_image()  # a preview may be there
-            return
-        threshold, chosen = self._threshold, self._chosen()
+        judged = self._shown
+        self._show_image()
+        if judged is None or judged.automatic is None:
+            return  # a preview at most
+        automatic, threshold, chosen = judged.automatic, self._threshold, self._chosen()
 
-        def work(*, progress: Any, cancel: Any) -> Reconstructed:
-            return summed_up(with_threshold(automatic, threshold), chosen)
+        def work(*, progress: Any, cancel: Any) -> tuple[Run, Reconstructed]:
+            return automatic, summed_up(with_threshold(automatic, threshold), chosen)
 
         self._threshold_job.abandon()
         self._threshold_job.start(work)
-        self._show_image()
 
-    def _on_rejudged(self, found: Reconstructed) -> None:
-        if self._automatic is not None and found.run.stack is self._automatic.stack:
-            self._set_result(found)
+    def _on_rejudged(self, made: tuple[Run, Reconstructed]) -> None:
+        automatic, found = made
+        for judged in self._judged.values():
+            if judged.automatic is automatic:
+                judged.take(found)
+        self._show_series()
 
     def _on_brightness_selected(self, wanted: tuple[float, float] | None) -> None:
         self._range = wanted
@@ -427,74 +414,54 @@ class ReconstructLatticeWidget(ImageWidget):
 
     def _on_image_selected(self, number: int) -> None:
         """Move the sliders to an image of the series."""
-        if self._source is None or not 0 <= number < len(self._rows):
-            return
-        shot, image = self._rows[number]
-        stack = self._stack
-        place = dict(zip((d for d in stack.dims[:-2] if d != "frame"), shot, strict=True))
-        if is_raw(stack) and self._analysis().takes(stack):
-            numbers = frames_of_atoms(stack, pairs=self._analysis().pairs)
-            place["frame"] = numbers[image]
-        dims = stack.transpose(..., "shot", "y", "x", missing_dims="ignore").dims[:-2]
-        world = self._source.data_to_world((*(place.get(dim, 0) for dim in dims), 0, 0))
-        first = self.viewer.dims.ndim - self._source.ndim
-        for axis, dim in enumerate(dims):
-            if dim in place:
-                self.viewer.dims.set_point(first + axis, world[axis])
+        if self._shown is not None:
+            self._shown.go_to(self.viewer, number)
 
     def _ask_preview(self, *_: object) -> None:
         if self.preview_check.isChecked():
-            self._preview_later.start()
+            self.preview.ask()
 
-    def _start_preview(self) -> None:
-        """Judge the image that is shown, unless it is judged in this way already."""
-        known, source = self.calibrate.calibration, self.layer
-        if not isalive(self) or self.busy or known is None or source is None:
-            return
-        try:
-            stack = from_layer(source)
-            analysis = self._analysis()
-            pictures = to_reconstruct(analysis, stack)
-        except ValueError as error:
-            self.say(str(error))
-            return
-        here = self._shot_of(source, stack)
-        if here is None:
-            return
-        for made in (self._preview, self.result):
-            if made is not None and made.is_of(analysis, known, here[0]) and source == self._source:
-                return
-        frames = [here[0]]
-
-        def work(*, progress: Any, cancel: Any) -> tuple[Any, Any, Reconstructed]:
-            context = prepared(analysis, pictures, known, frames, progress=progress, cancel=cancel)
-            return source, stack, reconstruct(analysis, pictures, context, frames)
-
-        self._preview_job.abandon()
-        self._preview_job.start(compiled_first(work))
-
-    def _on_preview(self, made: tuple[Any, Any, Reconstructed]) -> None:
-        source, stack, found = made
-        if source not in self.viewer.layers or source != self.layer:
-            return
-        if source != self._source:
-            self._automatic, self.result, self._rows = None, None, []
-            self.readout.show_series(None)
-            self._source = source
-        self._stack = stack
-        self._preview = found
+    def _on_preview(self, source: Any, stack: Any, found: Reconstructed) -> None:
+        judged = self._judged_of(source) or JudgedLayer(source, stack)
+        judged.preview = found
+        self._keep(judged)
         for line in failure_lines(found.run):
             self.say(f"Preview: {line}")
         self.folds["readout"].expand(animate=False)
         self._show_image()
+
+    def _on_data(self, event: Any) -> None:
+        """Forget what was judged of a layer that has other data now."""
+        if isalive(self) and self._forget_layer(event.source):
+            self.say(f"The data of “{event.source.name}” have changed: run again.")
+
+    def _forget(self, event: Any) -> None:
+        if isalive(self):
+            self._forget_layer(event.value)
+
+    def _forget_layer(self, layer: Any) -> bool:
+        judged = self._judged.pop(layer.unique_id, None)
+        if judged is None:
+            return False
+        layer.events.data.disconnect(self._on_data)
+        if judged.run is not None:
+            self.view.show(layer, judged.run, None)
+        self._show_image()
+        self._show_series()
+        self.set_running(self.busy)
+        self._ask_preview()
+        return True
 
     def _on_layer_changed(self, layer: Any = None) -> None:
         self.calibrate.on_layer_changed(self.layer)
         self.region.source = self.layer
         if self.layer is None:
             self.say("No image layer yet: drop a camera file into the window.")
-        elif self.calibrate.calibration is None:
+        elif not self.calibrate.fits:
             self._recall_calibration()
+        self._range = None
+        self._show_series()
+        self._rejudge_later.start()
         self.set_running(self.busy)
         self._ask_preview()
 
@@ -505,7 +472,7 @@ class ReconstructLatticeWidget(ImageWidget):
             if found is not None:
                 self.calibrate.take(found)
                 return
-        if not self.busy:
+        if not self.busy and self.calibrate.calibration is None:
             self.say("Press “Find sites”, or place a grid on the atoms and press “Refine”.")
 
     def _on_theme(self, event: Any = None) -> None:

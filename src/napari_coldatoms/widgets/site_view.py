@@ -49,6 +49,7 @@ class SiteView(QObject):
         self._viewer = viewer
         self._image: SiteImage | None = None
         self._points: Any = None
+        self._followed: set[str] = set()  # Points layers that are listened to
         self._choosing = False
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -61,23 +62,31 @@ class SiteView(QObject):
         """The image whose sites are shown."""
         return self._image
 
-    def show(self, source: Any, run: Run, image: SiteImage | None) -> None:
-        """Show the sites of an image of a layer; of None, no sites."""
-        for step in self.show_steps(source, run, image):
+    def show(self, source: Any, run: Run, image: SiteImage | None, *, chosen: bool = True) -> None:
+        """Show the sites of an image of a layer; of None, no sites.
+
+        What the user selects is told of the image that was shown last with `chosen`.
+        """
+        for step in self.show_steps(source, run, image, chosen=chosen):
             step()
 
     def show_steps(
-        self, source: Any, run: Run, image: SiteImage | None
+        self, source: Any, run: Run, image: SiteImage | None, *, chosen: bool = True
     ) -> list[Callable[[], None]]:
         """Return what `show` does, one function per layer."""
-        self._image = image
+        if chosen:
+            self._image = image
         if source not in self._viewer.layers:
             return []
         if image is None:
             return [partial(self._hide, source)]
         layers = [image_outline(run, image), image_sites(run, image)]
         steps = show_steps(self._viewer, source, ANALYSIS, layers, group=_GROUP)
-        return [*steps, partial(self._follow, source)]
+        return [*steps, partial(self._follow, source)] if chosen else steps
+
+    def leave(self) -> None:
+        """Tell of no image what is selected; its sites stay."""
+        self._image, self._points = None, None
 
     def ask(self) -> None:
         """Let `moved` be told soon, once for all that ask."""
@@ -97,9 +106,11 @@ class SiteView(QObject):
     def _follow(self, source: Any) -> None:
         """Listen to what is selected among the points."""
         for layer in self._layers(source):
-            if isinstance(layer, Points) and (self._points is None or layer != self._points):
+            if isinstance(layer, Points):
                 self._points = layer
-                layer.selected_data.events.items_changed.connect(self._on_selected)
+                if layer.unique_id not in self._followed:
+                    self._followed.add(layer.unique_id)
+                    layer.selected_data.events.items_changed.connect(self._on_selected)
 
     def _layers(self, source: Any) -> list[Any]:
         return shown(self._viewer, source, ANALYSIS, group=_GROUP)
