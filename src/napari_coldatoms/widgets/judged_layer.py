@@ -92,6 +92,8 @@ class JudgedLayer:
 
     def _shown(self, viewer: Any, run: Run) -> Shot | None:
         assert isinstance(run.analysis, ReconstructLattice)
+        if self.source.ndim != self.stack.ndim:
+            return None  # it is being given other data
         return shot_shown(viewer, self.source, self.stack, run.analysis)
 
 

@@ -15,7 +15,13 @@ from napari_coldatoms.analyses.lattice_series import spacing_of
 from napari_coldatoms.backend.layers import PALETTE
 from napari_coldatoms.images.geometry import orientation_of, unit_name
 from napari_coldatoms.lattice.geometry import Lattice
-from napari_coldatoms.widgets.result_layers import mark_of, show_one, shown, take_away
+from napari_coldatoms.widgets.result_layers import (
+    cannot_draw,
+    mark_of,
+    show_one,
+    shown,
+    take_away,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -87,6 +93,7 @@ class LatticeGrid(QObject):
         self._following = _following(self)
         # napari keeps weak references to methods
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.dims.events.ndisplay.connect(self._on_view)
         for emitter in (source.events.scale, source.events.translate, source.events.units):
             emitter.connect(self._place)
 
@@ -117,6 +124,8 @@ class LatticeGrid(QObject):
             return
         before = self.visible
         active = self._viewer.layers.selection.active
+        if grab:
+            self._viewer.dims.ndisplay = 2  # only there the mouse moves it
         self._sites = self._layer(self._sites, SITES)
         self._outline = self._layer(self._outline, OUTLINE)
         self._redraw()
@@ -239,7 +248,7 @@ class LatticeGrid(QObject):
         ring = _RING * spacing_of(self._lattice)
         if not np.all(np.isclose(self._sites.size, ring)):
             self._sites.size = ring
-        if not self._is_drawn():
+        if not self._is_drawn() and not cannot_draw(self._viewer, self._outline):
             self._busy = True
             try:
                 if self._outline.nshapes == 1 and self._outline.shape_type == ["polygon"]:
@@ -359,6 +368,15 @@ class LatticeGrid(QObject):
         elif self._sites is not None and event.value == self._sites:
             self._sites = None
             QTimer.singleShot(0, self._turn_off)
+
+    def _on_view(self, event: Any = None) -> None:
+        # not within napari's own change
+        if isalive(self) and self._viewer.dims.ndisplay == 2 and self._layers():
+            QTimer.singleShot(0, self._redraw_seen)
+
+    def _redraw_seen(self) -> None:
+        if isalive(self) and self.visible:
+            self._redraw()
 
     def _turn_off(self) -> None:
         """Hide what the user has left of the grid."""

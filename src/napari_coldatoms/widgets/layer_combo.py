@@ -24,14 +24,24 @@ class LayerCombo(QComboBox):
     viewer : napari.viewer.Viewer
     accept : callable
         Takes a layer, tells whether to offer it.
+    held : callable, optional
+        Tells whether the choice stays when another layer becomes active.
     """
 
     layer_changed = Signal(object)
 
-    def __init__(self, viewer: Any, accept: Accept, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        accept: Accept,
+        parent: QWidget | None = None,
+        *,
+        held: Callable[[], bool] | None = None,
+    ) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._accept = accept
+        self._held = held
         self._layers: list[Any] = []
         self._current: Any = None
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -84,7 +94,7 @@ class LayerCombo(QComboBox):
         if not isalive(self):
             return
         active = self._viewer.layers.selection.active
-        if active is not None:
+        if active is not None and not (self._held is not None and self._held()):
             self.select(active)
 
     def _on_index_changed(self, index: int) -> None:

@@ -271,15 +271,15 @@ class ReconstructLatticeWidget(ImageWidget):
 
     def _keep(self, judged: JudgedLayer) -> None:
         """Keep what was judged of a layer, until its data change."""
-        source = judged.source
-        if source.unique_id not in self._judged:
-            source.events.data.connect(self._on_data)
-        self._judged[source.unique_id] = judged
+        self._judged[judged.source.unique_id] = judged
 
     def _take(self, judged: JudgedLayer, found: Reconstructed) -> None:
         source = judged.source
         if source not in self.viewer.layers:
             self.say("Stopped: the layer was removed.")
+            return
+        if not found.run.frames:
+            self.calibrate.take(found.calibration, "Cancelled before the first shot was judged.")
             return
         judged.automatic = found.run
         judged.take(found)
@@ -298,7 +298,14 @@ class ReconstructLatticeWidget(ImageWidget):
         steps.append(self._show_image)
         if found.run.analysis.cells:  # type: ignore[attr-defined]
             layers = [cells_layer(found.run)]
-            steps += show_steps(self.viewer, source, ANALYSIS, layers, group="cells")
+            steps += show_steps(
+                self.viewer,
+                source,
+                ANALYSIS,
+                layers,
+                group="cells",
+                picture=str(found.run.stack.name),
+            )
         else:
             remove(self.viewer, shown(self.viewer, source, ANALYSIS, group="cells"))
         self.one_by_one(steps)
@@ -324,11 +331,8 @@ class ReconstructLatticeWidget(ImageWidget):
             self.notify(lines)
 
     def _show_image(self) -> None:
-        """Show the sites of the images that the sliders show, and the numbers of the chosen one."""
+        """Show the sites and the numbers of the image of the chosen layer that is shown."""
         threshold = self._threshold if self._trial is None else self._trial
-        for judged in self._judged.values():
-            if judged is not self._shown:
-                self._show_sites(judged, self._threshold)
         if self._shown is None:
             self.view.leave()
             self.readout.show_image(None)
@@ -337,6 +341,12 @@ class ReconstructLatticeWidget(ImageWidget):
         self.readout.show_image(image, chosen=self._chosen(), threshold=threshold)
         if self._range is not None:
             self._on_brightness_selected(self._range)
+
+    def _show_others(self) -> None:
+        """Let the sites of the other layers follow."""
+        for judged in self._judged.values():
+            if judged is not self._shown and judged.source.visible:
+                self._show_sites(judged, self._threshold)
 
     def _show_sites(self, judged: JudgedLayer, threshold: float | None) -> SiteImage | None:
         """Show the sites of one layer, and return the image that they are of."""
@@ -361,6 +371,9 @@ class ReconstructLatticeWidget(ImageWidget):
         if not isalive(self) or not self._judged:
             return
         self._show_image()
+        if self._trial is not None:
+            return  # the line is dragged
+        self._show_others()
         self._mark_image()
         self._ask_preview()
 
@@ -382,6 +395,7 @@ class ReconstructLatticeWidget(ImageWidget):
         """Judge all shots by the threshold and sum up the region, in the background."""
         judged = self._shown
         self._show_image()
+        self._show_others()
         if judged is None or judged.automatic is None:
             return  # a preview at most
         automatic, threshold, chosen = judged.automatic, self._threshold, self._chosen()
@@ -432,33 +446,44 @@ class ReconstructLatticeWidget(ImageWidget):
 
     def _on_data(self, event: Any) -> None:
         """Forget what was judged of a layer that has other data now."""
-        if isalive(self) and self._forget_layer(event.source):
-            self.say(f"The data of “{event.source.name}” have changed: run again.")
+        if not isalive(self):
+            return
+        layer = event.source
+        if self.job.running and self._job_layer == layer:
+            self.job.abandon()
+            self.say(f"Stopped: the data of “{layer.name}” have changed.")
+        elif self._judged_of(layer) is not None:
+            self.say(f"The data of “{layer.name}” have changed: run again.")
+        self._forget_layer(layer)
+        if self.layer == layer:
+            self.calibrate.on_layer_changed(layer)
+            self.preview.stop()
+            self._ask_preview()
 
     def _forget(self, event: Any) -> None:
         if isalive(self):
+            event.value.events.data.disconnect(self._on_data)
             self._forget_layer(event.value)
 
-    def _forget_layer(self, layer: Any) -> bool:
+    def _forget_layer(self, layer: Any) -> None:
         judged = self._judged.pop(layer.unique_id, None)
         if judged is None:
-            return False
-        layer.events.data.disconnect(self._on_data)
+            return
         if judged.run is not None:
             self.view.show(layer, judged.run, None)
         self._show_image()
         self._show_series()
         self.set_running(self.busy)
-        self._ask_preview()
-        return True
 
     def _on_layer_changed(self, layer: Any = None) -> None:
         self.calibrate.on_layer_changed(self.layer)
         self.region.source = self.layer
         if self.layer is None:
             self.say("No image layer yet: drop a camera file into the window.")
-        elif not self.calibrate.fits:
-            self._recall_calibration()
+        else:
+            self.layer.events.data.connect(self._on_data)  # once, however often it is asked for
+            if not self.calibrate.fits:
+                self._recall_calibration()
         self._range = None
         self._show_series()
         self._rejudge_later.start()
@@ -470,9 +495,18 @@ class ReconstructLatticeWidget(ImageWidget):
         for made in shown(self.viewer, self.layer, ANALYSIS):
             found: Calibration | None = calibration_in(made.metadata)
             if found is not None:
-                self.calibrate.take(found)
+                self.calibrate.take(found, f"The calibration of “{self.layer.name}” is used.")
                 return
-        if not self.busy and self.calibrate.calibration is None:
+        if self.busy:
+            return
+        known = self.calibrate.calibration
+        if known is not None and not self.layer.rgb:
+            there = " × ".join(map(str, known.image_shape))
+            self.say(
+                f"The calibration is for images of {there} pixels, not for “{self.layer.name}”: "
+                "find the sites there, or load another one."
+            )
+        elif known is None:
             self.say("Press “Find sites”, or place a grid on the atoms and press “Refine”.")
 
     def _on_theme(self, event: Any = None) -> None:

@@ -39,7 +39,10 @@ class RegionChooser(QWidget):
         self.check = QCheckBox("region")
         self.check.setObjectName("region_given")
         self.check.setToolTip("read out only the sites whose middle is painted in a Labels layer")
-        self.combo = LayerCombo(viewer, lambda layer: isinstance(layer, Labels))
+        # a region that counts stays, whatever layer is added or clicked
+        self.combo = LayerCombo(
+            viewer, lambda layer: isinstance(layer, Labels), held=self.check.isChecked
+        )
         self.combo.setObjectName("region_layer")
         self.combo.setToolTip(
             "the Labels layer with the region: painted by hand, or the cells of the sites with "

@@ -31,7 +31,13 @@ _SHAPE_LOOKS = ("edge_width", "edge_color", "face_color")
 
 
 def show(
-    viewer: Any, source: Layer, analysis: str, layers: Iterable[LayerData], *, group: str = "result"
+    viewer: Any,
+    source: Layer,
+    analysis: str,
+    layers: Iterable[LayerData],
+    *,
+    group: str = "result",
+    picture: str | None = None,
 ) -> None:
     """Show results of a layer: update the layers that show them already, add the others.
 
@@ -47,13 +53,22 @@ def show(
         Their names tell them apart.
     group : str
         Layers of the same group that are not among `layers` any more are taken away.
+    picture : str, optional
+        The name in front of the names of `layers`: that of the layer when it was analysed, which
+        may have another since. By default that which it has.
     """
-    for step in show_steps(viewer, source, analysis, layers, group=group):
+    for step in show_steps(viewer, source, analysis, layers, group=group, picture=picture):
         step()
 
 
 def show_steps(
-    viewer: Any, source: Layer, analysis: str, layers: Iterable[LayerData], *, group: str = "result"
+    viewer: Any,
+    source: Layer,
+    analysis: str,
+    layers: Iterable[LayerData],
+    *,
+    group: str = "result",
+    picture: str | None = None,
 ) -> list[Callable[[], None]]:
     """Return what `show` does, one function per layer: each takes napari some ten milliseconds."""
     layers = list(layers)
@@ -62,7 +77,7 @@ def show_steps(
         if source not in viewer.layers:
             return  # removed meanwhile
         data, kwargs, kind = new
-        role = _role(kind, str(kwargs.get("name", "")), str(source.name))
+        role = _role(kind, str(kwargs.get("name", "")), picture or str(source.name))
         kwargs = {**kwargs, **place_of(source, ndim_of(data, kwargs, kind))}
         mark = {"source": source.unique_id, "analysis": analysis, "group": group, "role": role}
         before = shown(viewer, source, analysis, group=group)
@@ -73,7 +88,8 @@ def show_steps(
 
     def remove_others() -> None:
         wanted = {
-            _role(kind, str(kwargs.get("name", "")), str(source.name)) for _, kwargs, kind in layers
+            _role(kind, str(kwargs.get("name", "")), picture or str(source.name))
+            for _, kwargs, kind in layers
         }
         before = shown(viewer, source, analysis, group=group)
         remove(viewer, [layer for layer in before if mark_of(layer)["role"] not in wanted])
@@ -124,6 +140,11 @@ def take_away(viewer: Any, layer: Layer) -> bool:
         return False
     viewer.layers.remove(layer)
     return True
+
+
+def cannot_draw(viewer: Any, layer: Layer) -> bool:
+    """Tell whether napari cannot draw other outlines now: flat ones, in its view in 3-D."""
+    return isinstance(layer, Shapes) and layer.ndim < viewer.dims.ndisplay
 
 
 def is_result(layer: Layer) -> bool:
@@ -189,6 +210,8 @@ def show_one(viewer: Any, layer: Layer | None, new: LayerData, mark: dict[str, A
         for emitter in (layer.events.data, getattr(layer.events, "paint", None)):
             if emitter is not None:
                 emitter.connect(_mark_edited)
+    elif cannot_draw(viewer, layer):
+        return layer
     else:
         mark[_CHOSEN] = _chosen(layer)
         if layer.name == mark_of(layer).get(_GIVEN, {}).get("name"):

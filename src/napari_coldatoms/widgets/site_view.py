@@ -49,13 +49,13 @@ class SiteView(QObject):
         self._viewer = viewer
         self._image: SiteImage | None = None
         self._points: Any = None
-        self._followed: set[str] = set()  # Points layers that are listened to
         self._choosing = False
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(0)
         self._later.timeout.connect(self.moved)
         viewer.dims.events.current_step.connect(self._on_step)
+        viewer.dims.events.ndisplay.connect(self._on_view)
 
     @property
     def image(self) -> SiteImage | None:
@@ -81,12 +81,15 @@ class SiteView(QObject):
         if image is None:
             return [partial(self._hide, source)]
         layers = [image_outline(run, image), image_sites(run, image)]
-        steps = show_steps(self._viewer, source, ANALYSIS, layers, group=_GROUP)
+        steps = show_steps(
+            self._viewer, source, ANALYSIS, layers, group=_GROUP, picture=str(run.stack.name)
+        )
         return [*steps, partial(self._follow, source)] if chosen else steps
 
     def leave(self) -> None:
         """Tell of no image what is selected; its sites stay."""
-        self._image, self._points = None, None
+        self._image = None
+        self._listen(None)
 
     def ask(self) -> None:
         """Let `moved` be told soon, once for all that ask."""
@@ -106,11 +109,15 @@ class SiteView(QObject):
     def _follow(self, source: Any) -> None:
         """Listen to what is selected among the points."""
         for layer in self._layers(source):
-            if isinstance(layer, Points):
-                self._points = layer
-                if layer.unique_id not in self._followed:
-                    self._followed.add(layer.unique_id)
-                    layer.selected_data.events.items_changed.connect(self._on_selected)
+            if isinstance(layer, Points) and (self._points is None or layer != self._points):
+                self._listen(layer)
+
+    def _listen(self, points: Any) -> None:
+        if self._points is not None:
+            self._points.selected_data.events.items_changed.disconnect(self._on_selected)
+        self._points = points
+        if points is not None:
+            points.selected_data.events.items_changed.connect(self._on_selected)
 
     def _layers(self, source: Any) -> list[Any]:
         return shown(self._viewer, source, ANALYSIS, group=_GROUP)
@@ -129,6 +136,10 @@ class SiteView(QObject):
         if isalive(self):
             self._later.stop()
             self.moved.emit()
+
+    def _on_view(self, event: object = None) -> None:
+        if isalive(self):
+            self.ask()  # outlines wait for the view in 2-D
 
     def _on_selected(self, *_: object) -> None:
         if self._choosing or not isalive(self) or self._image is None or self._points is None:
