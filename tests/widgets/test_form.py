@@ -66,6 +66,8 @@ def test_a_left_out_field_is_given_by_the_caller(form) -> None:
 def test_what_does_not_fit_any_more_is_passed_over(form) -> None:
     form.set_values({"method": "gone", "fine": {"least": -3, "smoothing": 4.0}, "unheard": 1})
     assert form.analysis() == Everything(fine=Fine(smoothing=4.0))
+    form.set_values({"level": "much", "rare": 7, "method": ["fine"]})
+    assert form.analysis() == Everything(fine=Fine(smoothing=4.0))
 
 
 def test_none_is_a_box_that_is_not_ticked(form, qtbot) -> None:

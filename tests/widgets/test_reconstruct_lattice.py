@@ -332,3 +332,143 @@ def test_controls_have_names_and_tooltips(widget) -> None:
         assert widget.findChild(object, name) is not None or widget.findChildren(
             QAbstractButton, name
         )
+
+
+def smaller(shots: int):
+    """Return pictures of another lattice, in a smaller frame, and their calibration."""
+    sites = lattice.Lattice.square(4.0, (15, 16), origin=(11.0, 12.0))
+    rng = np.random.default_rng(5)
+    images = [
+        lattice.simulate(
+            sites,
+            PSF,
+            image_shape=(84, 88),
+            occupancy=0.5,
+            brightness=1000,
+            brightness_sd=100,
+            background=50,
+            read_noise=2,
+            rng=rng,
+        ).image
+        for _ in range(shots)
+    ]
+    stack = make_stack(np.rint(images).astype(np.uint16), name="small")
+    return stack, calibrate_lattice(stack, guess=sites, read_noise=2.0)
+
+
+def test_each_layer_keeps_what_was_judged_of_it(qtbot, viewer, add, judged, finished) -> None:
+    first, run = judged.layer, judged.result.run
+    small, calibration = smaller(3)
+    other = add(small)
+    assert judged.layer == other
+    assert judged.result is None
+    assert not judged.export_button.isEnabled()
+    assert "calibration is for images of 112 × 116 pixels" in judged.status.text()
+    judged.calibrate.take(calibration)
+    judged.run()
+    finished(judged)
+    one, two = layer_of(viewer, Points, "shots sites"), layer_of(viewer, Points, "small sites")
+    for shot in (2, 1):  # both follow the slider
+        viewer.dims.set_current_step(0, shot)
+        here = run.table[run.table["shot"] == shot]
+        np.testing.assert_array_equal(one.features["occupied"], here["occupied"])
+        here = judged.result.run.table
+        here = here[here["shot"] == shot]
+        np.testing.assert_array_equal(two.features["occupied"], here["occupied"])
+    one.selected_data = {1, 2}  # of the layer that is not chosen
+    assert judged.readout.histogram.marked == 0
+    judged.layer_combo.select(first)
+    assert judged.result.run is run
+    assert judged.calibrate.calibration.image_shape == (112, 116)
+    qtbot.waitUntil(lambda: judged.readout.values["atoms"].text().endswith(str(len(SITES))))
+    viewer.layers.remove(first)
+    assert judged.result.run is not run
+
+
+def test_other_data_of_a_layer_stop_its_run_and_are_judged_anew(
+    qtbot, viewer, judged, finished
+) -> None:
+    source = judged.layer
+    points = layer_of(viewer, Points, "sites")
+    table = judged.result.run.table
+    judged.run()
+    source.data = source.data[::-1].copy()
+    assert not judged.busy
+    assert "have changed" in judged.status.text()
+    assert judged.result is None
+    assert len(points.data) == 0
+    judged.preview_check.setChecked(True)
+    last = table[table["shot"] == SHOTS - 1]
+    qtbot.waitUntil(lambda: len(points.data) == len(last), timeout=20_000)
+    np.testing.assert_array_equal(points.features["occupied"], last["occupied"])
+    source.data = source.data[0]  # now without a slider
+    qtbot.waitUntil(lambda: len(points.data) == len(last), timeout=20_000)
+
+
+def test_a_renamed_image_keeps_its_layers(viewer, judged, finished) -> None:
+    judged.run()
+    judged.layer.name = "other"
+    finished(judged)
+    judged.run()
+    finished(judged)
+    assert {layer.name for layer in viewer.layers} == {"other", "other sites", "other outline"}
+
+
+def test_the_view_in_3d_breaks_nothing(viewer, judged, finished) -> None:
+    outline = layer_of(viewer, Shapes, "outline")
+    drift = judged.result.shots["offset_y"]
+    before = outline.data[0][:, 0].mean()
+    viewer.dims.ndisplay = 3
+    viewer.dims.set_current_step(0, 3)
+    judged.run()
+    finished(judged)
+    judged.calibrate.place_grid()
+    assert viewer.dims.ndisplay == 2
+    for shot in (3, 4):
+        viewer.dims.set_current_step(0, shot)
+        wanted = before + drift[shot] - drift[0]
+        np.testing.assert_allclose(outline.data[0][:, 0].mean(), wanted, atol=0.02)
+
+
+def test_cells_with_some_erased_stay_the_region(qtbot, viewer, judged, finished) -> None:
+    judged.form.set_values({"cells": True})
+    judged.run()
+    finished(judged)
+    cells = layer_of(viewer, Labels, "cells")
+    judged.region.combo.select(cells)
+    judged.region.check.setChecked(True)
+    cells.brush_size = 40
+    cells.paint((50, 50), 0)
+    qtbot.waitUntil(lambda: judged.result.shots["sites"].iloc[0] < len(SITES))
+    left = judged.result.shots["sites"].iloc[0]
+    judged.run()
+    finished(judged)
+    assert judged.region.layer == cells
+    qtbot.waitUntil(lambda: judged.result.shots["sites"].iloc[0] == left)
+
+
+def test_the_panel_tells_that_the_camera_was_changed(judged) -> None:
+    notes, camera = judged.calibrate.notes, judged.calibrate.camera
+    assert "camera" not in notes.text()
+    camera.set_values({"gain": 3.0})
+    assert "the camera was changed since: find the sites again" in notes.text()
+    camera.set_values({"gain": 1.0})
+    assert "camera" not in notes.text()
+
+
+def test_cancel_before_the_first_shot_keeps_the_run_before(
+    qtbot, judged, finished, monkeypatch
+) -> None:
+    before = judged.result
+
+    def cancelled(*args, frames, **kwargs):
+        return real(*args, frames=[], **kwargs)
+
+    from napari_coldatoms.widgets import reconstruction
+
+    real = reconstruction.run
+    monkeypatch.setattr(reconstruction, "run", cancelled)
+    judged.run()
+    finished(judged)
+    assert judged.result is before
+    assert "before the first shot" in judged.status.text()

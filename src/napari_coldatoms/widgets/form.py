@@ -76,11 +76,12 @@ class _Control:
 
     @value.setter
     def value(self, value: Any) -> None:
+        if value is not None or self.check is None:
+            if isinstance(self.inner, QCheckBox) and not isinstance(value, bool):
+                raise TypeError(f"expected true or false, found {value!r}")
+            self.widget.value = value  # before its check box: it may not be taken
         if self.check is not None:
             self.check.setChecked(value is not None)
-            if value is None:
-                return
-        self.widget.value = value
 
 
 class ParameterForm(QWidget):

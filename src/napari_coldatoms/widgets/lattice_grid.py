@@ -324,7 +324,7 @@ class LatticeGrid(QObject):
 
     def _take(self) -> None:
         """Take over what the user has made of the outline, or put it back."""
-        if self._outline is None or self._outline not in self._viewer.layers:
+        if not isalive(self) or self._outline is None or self._outline not in self._viewer.layers:
             return
         found = self._dragged()
         if found is None:
@@ -380,6 +380,8 @@ class LatticeGrid(QObject):
 
     def _turn_off(self) -> None:
         """Hide what the user has left of the grid."""
+        if not isalive(self):
+            return
         self._see(False)
         self.toggled.emit(False)
 
