@@ -330,14 +330,14 @@ class ReconstructLatticeWidget(ImageWidget):
         if lines:
             self.notify(lines)
 
-    def _show_image(self) -> None:
+    def _show_image(self, *, make: bool = False) -> None:
         """Show the sites and the numbers of the image of the chosen layer that is shown."""
         threshold = self._threshold if self._trial is None else self._trial
         if self._shown is None:
             self.view.leave()
             self.readout.show_image(None)
             return
-        image = self._show_sites(self._shown, threshold)
+        image = self._show_sites(self._shown, threshold, make=make)
         self.readout.show_image(image, chosen=self._chosen(), threshold=threshold)
         if self._range is not None:
             self._on_brightness_selected(self._range)
@@ -348,13 +348,15 @@ class ReconstructLatticeWidget(ImageWidget):
             if judged is not self._shown and judged.source.visible:
                 self._show_sites(judged, self._threshold)
 
-    def _show_sites(self, judged: JudgedLayer, threshold: float | None) -> SiteImage | None:
+    def _show_sites(
+        self, judged: JudgedLayer, threshold: float | None, *, make: bool = False
+    ) -> SiteImage | None:
         """Show the sites of one layer, and return the image that they are of."""
         image, run = judged.image(self.viewer)
         if image is not None and threshold is not None:
             image = image.with_threshold(threshold)
         if run is not None:
-            self.view.show(judged.source, run, image, chosen=judged is self._shown)
+            self.view.show(judged.source, run, image, chosen=judged is self._shown, make=make)
         return image
 
     def _mark_image(self) -> None:
@@ -442,7 +444,7 @@ class ReconstructLatticeWidget(ImageWidget):
         for line in failure_lines(found.run):
             self.say(f"Preview: {line}")
         self.folds["readout"].expand(animate=False)
-        self._show_image()
+        self._show_image(make=True)
 
     def _on_data(self, event: Any) -> None:
         """Forget what was judged of a layer that has other data now."""

@@ -62,16 +62,32 @@ class SiteView(QObject):
         """The image whose sites are shown."""
         return self._image
 
-    def show(self, source: Any, run: Run, image: SiteImage | None, *, chosen: bool = True) -> None:
+    def show(
+        self,
+        source: Any,
+        run: Run,
+        image: SiteImage | None,
+        *,
+        chosen: bool = True,
+        make: bool = False,
+    ) -> None:
         """Show the sites of an image of a layer; of None, no sites.
 
-        What the user selects is told of the image that was shown last with `chosen`.
+        What the user selects is told of the image that was shown last with `chosen`. Layers that
+        are not there are made only if that is wanted: the user may have deleted them, or be about
+        to delete all.
         """
-        for step in self.show_steps(source, run, image, chosen=chosen):
+        for step in self.show_steps(source, run, image, chosen=chosen, make=make):
             step()
 
     def show_steps(
-        self, source: Any, run: Run, image: SiteImage | None, *, chosen: bool = True
+        self,
+        source: Any,
+        run: Run,
+        image: SiteImage | None,
+        *,
+        chosen: bool = True,
+        make: bool = True,
     ) -> list[Callable[[], None]]:
         """Return what `show` does, one function per layer."""
         if chosen:
@@ -80,7 +96,12 @@ class SiteView(QObject):
             return []
         if image is None:
             return [partial(self._hide, source)]
-        layers = [image_outline(run, image), image_sites(run, image)]
+        there = {type(layer).__name__.lower() for layer in self._layers(source)}
+        layers = [
+            draw(run, image)
+            for draw, kind in ((image_outline, "shapes"), (image_sites, "points"))
+            if make or kind in there
+        ]
         steps = show_steps(
             self._viewer, source, ANALYSIS, layers, group=_GROUP, picture=str(run.stack.name)
         )
