@@ -197,6 +197,7 @@ def test_the_outline_of_a_removed_image_waits_for_the_next(viewer, image, grid) 
     assert len(viewer.layers) == 3
     assert shape.visible
     assert shape.name == "other grid"
+    assert viewer.layers.index(shape) > viewer.layers.index(other)
     np.testing.assert_allclose(shape.scale, (2, 2))
     np.testing.assert_allclose(shape.data[0], outline(small))
     another.close()

@@ -226,6 +226,8 @@ class LatticeGrid(QObject):
                 mark["source"] = self._source.unique_id
                 mark["named"] = layer.name
                 layer.current_edge_width = self._width()
+                layers = self._viewer.layers
+                layers.move(layers.index(layer), len(layers))  # above the image
                 return layer
         return None
 
