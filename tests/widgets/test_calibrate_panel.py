@@ -259,9 +259,12 @@ def test_what_the_controls_say_goes_to_the_calibration(
     # a widget that is opened again has the same
     again = Host(viewer)
     assert again.panel.arrangement.currentText() == "tweezers"
-    # a calibration tells of its camera
-    ideal = {"offset": 0, "gain": 1, "read_noise": 2, "excess_noise": 1}
-    assert again.panel.camera.values() == panel.camera.values() == ideal
+    # a calibration tells of its camera, but for the read noise
+    told = {"offset": 0, "gain": 1, "read_noise": 1.5, "excess_noise": 1}
+    assert again.panel.camera.values() == panel.camera.values() == told
+    assert panel.camera_given() == dict.fromkeys(told)
+    panel.camera.set_values({"gain": 3})
+    assert panel.camera_given() == {**dict.fromkeys(told), "gain": 3}
     again.close()
 
     panel.frames.setCurrentText("all frames")

@@ -39,16 +39,16 @@ def test_the_window_gives_the_numbers_of_the_command_line(
     looked_at(viewer, f"{sample}-{theme}")
 
     stack = getattr(samples, sample)()
-    analysis = ReconstructLattice(read_noise=0.0, excess_noise=1.0, offset=0.0, gain=1.0)
+    analysis = ReconstructLattice()
     headless = run(analysis, stack, context=analysis.context(stack, calibrate_lattice(stack)))
     table = widget.result.run.table
     for name in ("i", "j", "occupied", "valid"):
         np.testing.assert_array_equal(table[name], headless.table[name])
     # the order of sums in several threads of BLAS moves where an iteration stops
     for name in ("y", "x", "brightness", "probability"):
-        np.testing.assert_allclose(table[name], headless.table[name], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(table[name], headless.table[name], rtol=1e-7, atol=1e-7)
     shots = analysis.shots(headless)
-    pd.testing.assert_frame_equal(widget.result.shots, shots, rtol=1e-4, atol=1e-5)
+    pd.testing.assert_frame_equal(widget.result.shots, shots, rtol=1e-6, atol=1e-7)
 
     # nearly all of the truth: places within half a site of one another
     truth = stack.attrs["truth"]

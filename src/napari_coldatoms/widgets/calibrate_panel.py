@@ -215,6 +215,15 @@ class CalibratePanel(QWidget):
             self.host.say(words)
         self.calibration_changed.emit(calibration)
 
+    def camera_given(self) -> dict[str, float | None]:
+        """Return the camera's numbers; None for those that are as they were with the calibration.
+
+        An analysis then takes that of the calibration, with all its digits.
+        """
+        then = {} if self.calibration is None else self._camera_then
+        now = self.camera.values()
+        return {name: None if then.get(name) == value else value for name, value in now.items()}
+
     def set_running(self, running: bool) -> None:
         """Enable what can be used."""
         self._running = running
@@ -416,10 +425,10 @@ def _named(text: str, control: QWidget) -> QLabel:
 
 
 def _camera_of(calibration: Calibration) -> dict[str, float]:
+    """Return what a calibration tells of the camera; its read noise holds other noise, too."""
     found = {"offset": calibration.offset, "gain": calibration.gain}
     if calibration.parameters is not None:
-        for name in ("read_noise", "excess_noise"):
-            found[name] = getattr(calibration.parameters, name)
+        found["excess_noise"] = calibration.parameters.excess_noise
     return found
 
 

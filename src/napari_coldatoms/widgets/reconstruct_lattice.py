@@ -243,7 +243,7 @@ class ReconstructLatticeWidget(ImageWidget):
     def _analysis(self) -> ReconstructLattice:
         """Return the analysis as the controls say, but for the threshold, which comes after it."""
         analysis: ReconstructLattice = self.form.analysis(
-            **self.calibrate.camera.values(),
+            **self.calibrate.camera_given(),
             arrangement=self.calibrate.arrangement.currentData(),
             pairs=self.calibrate.pairs_check.isChecked(),
             threshold=None,
