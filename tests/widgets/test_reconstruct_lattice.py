@@ -175,7 +175,7 @@ def test_bars_select_sites_and_sites_their_bars(qtbot, viewer, judged) -> None:
     assert set(points.selected_data) == set(np.flatnonzero((bright >= 900) & (bright < 1100)))
     judged.readout.brightness_selected.emit(None)
     assert not points.selected_data
-    with qtbot.waitSignal(judged.view.selected) as told:
+    with qtbot.waitSignal(judged.judged.sites.selected) as told:
         points.selected_data = {3, 5}
     assert list(np.flatnonzero(told.args[0])) == [3, 5]
 

@@ -6,16 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.compat import isalive
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QListWidget, QVBoxLayout, QWidget
 
 from napari_coldatoms.analyses.reconstruct_lattice import ReconstructLattice
 from napari_coldatoms.analyses.site_layers import calibration_in, cells_layer
-from napari_coldatoms.analyses.site_result import SiteImage
-from napari_coldatoms.backend.run import Run
 from napari_coldatoms.images.stack import from_layer
 from napari_coldatoms.lattice.calibration import Calibration
 from napari_coldatoms.lattice.compiled import is_compiled
@@ -26,8 +21,8 @@ from napari_coldatoms.widgets.controls import choice
 from napari_coldatoms.widgets.export import FILTERS, export
 from napari_coldatoms.widgets.folds import fold
 from napari_coldatoms.widgets.form import ParameterForm
-from napari_coldatoms.widgets.jobs import Job
 from napari_coldatoms.widgets.judged_layer import JudgedLayer, shot_shown
+from napari_coldatoms.widgets.judged_view import JudgedView
 from napari_coldatoms.widgets.readout import ReadoutPanel
 from napari_coldatoms.widgets.reconstruction import (
     Reconstructed,
@@ -36,14 +31,11 @@ from napari_coldatoms.widgets.reconstruction import (
     prepared,
     reconstruct,
     summary,
-    summed_up,
     to_reconstruct,
-    with_threshold,
 )
 from napari_coldatoms.widgets.region import RegionChooser
 from napari_coldatoms.widgets.result_layers import remove, show_steps, shown
 from napari_coldatoms.widgets.site_preview import SitePreview
-from napari_coldatoms.widgets.site_view import SiteView
 
 ANALYSIS = ReconstructLattice.name
 ALL_FRAMES, THIS_FRAME = "all frames", "this frame"
@@ -66,9 +58,6 @@ class ReconstructLatticeWidget(ImageWidget):
             layer_tooltip="the fluorescence pictures of a lattice or of tweezers, one or many",
         )
         self.setObjectName("reconstruct_lattice")
-        self._judged: dict[str, JudgedLayer] = {}  # by the layers' unique ids
-        self._trial: float | None = None  # a threshold that is being dragged
-        self._range: tuple[float, float] | None = None  # of selected bars
 
         self.calibrate = CalibratePanel(self)
         self.scope = choice(
@@ -107,27 +96,14 @@ class ReconstructLatticeWidget(ImageWidget):
         )
         self._lay_out()
 
-        self.view = SiteView(napari_viewer, self)
-        self.view.moved.connect(self._on_moved)
-        self.view.selected.connect(self.readout.mark_sites)
-        self.preview = SitePreview(self, self._analysis, self._judged_of)
+        self.judged = JudgedView(self, self.form, self.readout, self.region)
+        self.judged.moved.connect(self._ask_preview)
+        self.preview = SitePreview(self, self._analysis, self.judged.of)
         self.preview.made.connect(self._on_preview)
-        self._threshold_job = Job(self)
-        self._threshold_job.succeeded.connect(self._on_rejudged)
-        self._threshold_job.failed.connect(self.complain)
-        # a control may tell of one change several times
-        self._rejudge_later = QTimer(self)
-        self._rejudge_later.setSingleShot(True)
-        self._rejudge_later.timeout.connect(self._rejudge)
         self.calibrate.calibration_changed.connect(self._ask_preview)
         self.calibrate.camera.changed.connect(self._ask_preview)
         self.preview_check.toggled.connect(self._ask_preview)
-        self.form.changed.connect(self._on_form_changed)
-        self.readout.threshold_moving.connect(self._on_threshold_moving)
-        self.readout.threshold_set.connect(self._on_threshold_set)
-        self.readout.brightness_selected.connect(self._on_brightness_selected)
-        self.readout.image_selected.connect(self._on_image_selected)
-        self.region.changed.connect(self._rejudge_later.start)
+        self.form.changed.connect(self._ask_preview)
         self.layer_combo.layer_changed.connect(self._on_layer_changed)
         napari_viewer.events.theme.connect(self._on_theme)
         napari_viewer.layers.events.removed.connect(self._forget)
@@ -251,27 +227,9 @@ class ReconstructLatticeWidget(ImageWidget):
         return analysis
 
     @property
-    def _threshold(self) -> float | None:
-        """The threshold that was set by hand."""
-        value = self.form.values()["threshold"]
-        return None if value is None else float(value)
-
-    @property
     def result(self) -> Reconstructed | None:
         """The last run of the chosen layer with its tables, judged as it is shown; or None."""
-        return None if self._shown is None else self._shown.result
-
-    @property
-    def _shown(self) -> JudgedLayer | None:
-        """What was judged of the chosen layer."""
-        return self._judged_of(self.layer)
-
-    def _judged_of(self, layer: Any) -> JudgedLayer | None:
-        return None if layer is None else self._judged.get(layer.unique_id)
-
-    def _keep(self, judged: JudgedLayer) -> None:
-        """Keep what was judged of a layer, until its data change."""
-        self._judged[judged.source.unique_id] = judged
+        return self.judged.result
 
     def _take(self, judged: JudgedLayer, found: Reconstructed) -> None:
         source = judged.source
@@ -283,19 +241,19 @@ class ReconstructLatticeWidget(ImageWidget):
             return
         judged.automatic = found.run
         judged.take(found)
-        self._keep(judged)
+        self.judged.keep(judged)
         known, chosen = self.calibrate.calibration, source == self.layer
         if known is not found.calibration and (chosen or known is None):
             self.calibrate.take(found.calibration)
         self._tell(source, found)
         image, _ = judged.image(self.viewer)
         if chosen:
-            self._show_series()
+            self.judged.show_series()
             self.folds["readout"].expand(animate=False)
             if self.calibrate.grid is not None:
                 self.calibrate.grid.hide()  # the sites stand there now
-        steps = self.view.show_steps(source, found.run, image, chosen=chosen)
-        steps.append(self._show_image)
+        steps = self.judged.sites.show_steps(source, found.run, image, chosen=chosen)
+        steps.append(self.judged.show_image)
         if found.run.analysis.cells:  # type: ignore[attr-defined]
             layers = [cells_layer(found.run)]
             steps += show_steps(
@@ -309,16 +267,7 @@ class ReconstructLatticeWidget(ImageWidget):
         else:
             remove(self.viewer, shown(self.viewer, source, ANALYSIS, group="cells"))
         self.one_by_one(steps)
-        if self._threshold is not None or self.region.layer is not None:
-            self._rejudge_later.start()
-
-    def _show_series(self) -> None:
-        """Show what the tables of the chosen layer tell."""
-        found = self.result
-        self.readout.show_series(
-            *((None, None) if found is None else (found.shots, found.comparison))
-        )
-        self._mark_image()
+        self.judged.judge_again()
 
     def _tell(self, source: Any, found: Reconstructed) -> None:
         lines = failure_lines(found.run)
@@ -330,121 +279,18 @@ class ReconstructLatticeWidget(ImageWidget):
         if lines:
             self.notify(lines)
 
-    def _show_image(self, *, make: bool = False) -> None:
-        """Show the sites and the numbers of the image of the chosen layer that is shown."""
-        threshold = self._threshold if self._trial is None else self._trial
-        if self._shown is None:
-            self.view.leave()
-            self.readout.show_image(None)
-            return
-        image = self._show_sites(self._shown, threshold, make=make)
-        self.readout.show_image(image, chosen=self._chosen(), threshold=threshold)
-        if self._range is not None:
-            self._on_brightness_selected(self._range)
-
-    def _show_others(self) -> None:
-        """Let the sites of the other layers follow."""
-        for judged in self._judged.values():
-            if judged is not self._shown and judged.source.visible:
-                self._show_sites(judged, self._threshold)
-
-    def _show_sites(
-        self, judged: JudgedLayer, threshold: float | None, *, make: bool = False
-    ) -> SiteImage | None:
-        """Show the sites of one layer, and return the image that they are of."""
-        image, run = judged.image(self.viewer)
-        if image is not None and threshold is not None:
-            image = image.with_threshold(threshold)
-        if run is not None:
-            self.view.show(judged.source, run, image, chosen=judged is self._shown, make=make)
-        return image
-
-    def _mark_image(self) -> None:
-        self.readout.mark_image(None if self._shown is None else self._shown.row(self.viewer))
-
-    def _chosen(self) -> NDArray[np.bool_] | None:
-        """Return the sites within the region of interest; None for all."""
-        judged = self._shown
-        if judged is None or judged.run is None:
-            return None
-        return self.region.sites(judged.source, judged.run.context.calibration)
-
-    def _on_moved(self) -> None:
-        if not isalive(self) or not self._judged:
-            return
-        self._show_image()
-        if self._trial is not None:
-            return  # the line is dragged
-        self._show_others()
-        self._mark_image()
-        self._ask_preview()
-
-    def _on_form_changed(self) -> None:
-        if self.result is not None and self._threshold != self.result.threshold:
-            self._rejudge_later.start()
-        self._ask_preview()
-
-    def _on_threshold_moving(self, value: float) -> None:
-        self._trial = value
-        self.view.ask()
-
-    def _on_threshold_set(self, value: float | None) -> None:
-        self._trial = None
-        self.form.set_values({"threshold": value})
-        self._rejudge_later.start()
-
-    def _rejudge(self) -> None:
-        """Judge all shots by the threshold and sum up the region, in the background."""
-        judged = self._shown
-        self._show_image()
-        self._show_others()
-        if judged is None or judged.automatic is None:
-            return  # a preview at most
-        automatic, threshold, chosen = judged.automatic, self._threshold, self._chosen()
-
-        def work(*, progress: Any, cancel: Any) -> tuple[Run, Reconstructed]:
-            return automatic, summed_up(with_threshold(automatic, threshold), chosen)
-
-        self._threshold_job.abandon()
-        self._threshold_job.start(work)
-
-    def _on_rejudged(self, made: tuple[Run, Reconstructed]) -> None:
-        automatic, found = made
-        for judged in self._judged.values():
-            if judged.automatic is automatic:
-                judged.take(found)
-        self._show_series()
-
-    def _on_brightness_selected(self, wanted: tuple[float, float] | None) -> None:
-        self._range = wanted
-        image = self.view.image
-        if image is None or wanted is None:
-            self.view.select(None)
-            self.readout.mark_sites(None)
-            return
-        low, high = wanted
-        sites = image.found.valid & (image.found.brightness >= low)
-        sites &= image.found.brightness < high
-        chosen = self._chosen()
-        self.view.select(sites if chosen is None else sites & chosen)
-
-    def _on_image_selected(self, number: int) -> None:
-        """Move the sliders to an image of the series."""
-        if self._shown is not None:
-            self._shown.go_to(self.viewer, number)
-
     def _ask_preview(self, *_: object) -> None:
         if self.preview_check.isChecked():
             self.preview.ask()
 
     def _on_preview(self, source: Any, stack: Any, found: Reconstructed) -> None:
-        judged = self._judged_of(source) or JudgedLayer(source, stack)
+        judged = self.judged.of(source) or JudgedLayer(source, stack)
         judged.preview = found
-        self._keep(judged)
+        self.judged.keep(judged)
         for line in failure_lines(found.run):
             self.say(f"Preview: {line}")
         self.folds["readout"].expand(animate=False)
-        self._show_image(make=True)
+        self.judged.show_image(make=True)
 
     def _on_data(self, event: Any) -> None:
         """Forget what was judged of a layer that has other data now."""
@@ -454,7 +300,7 @@ class ReconstructLatticeWidget(ImageWidget):
         if self.job.running and self._job_layer == layer:
             self.job.abandon()
             self.say(f"Stopped: the data of “{layer.name}” have changed.")
-        elif self._judged_of(layer) is not None:
+        elif self.judged.of(layer) is not None:
             self.say(f"The data of “{layer.name}” have changed: run again.")
         self._forget_layer(layer)
         if self.layer == layer:
@@ -468,14 +314,8 @@ class ReconstructLatticeWidget(ImageWidget):
             self._forget_layer(event.value)
 
     def _forget_layer(self, layer: Any) -> None:
-        judged = self._judged.pop(layer.unique_id, None)
-        if judged is None:
-            return
-        if judged.run is not None:
-            self.view.show(layer, judged.run, None)
-        self._show_image()
-        self._show_series()
-        self.set_running(self.busy)
+        if self.judged.forget(layer):
+            self.set_running(self.busy)
 
     def _on_layer_changed(self, layer: Any = None) -> None:
         self.calibrate.on_layer_changed(self.layer)
@@ -486,9 +326,7 @@ class ReconstructLatticeWidget(ImageWidget):
             self.layer.events.data.connect(self._on_data)  # once, however often it is asked for
             if not self.calibrate.fits:
                 self._recall_calibration()
-        self._range = None
-        self._show_series()
-        self._rejudge_later.start()
+        self.judged.turn()
         self.set_running(self.busy)
         self._ask_preview()
 
