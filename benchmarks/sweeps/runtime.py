@@ -19,7 +19,7 @@ from benchmarks.accuracy import table
 from benchmarks.sweeps import first_example
 from benchmarks.sweeps.gallery import LOOKS, METHODS, Row
 from benchmarks.timing import medians
-from napari_coldatoms.lattice import Lattice, Reconstructor, simulate
+from napari_coldatoms.lattice import Reconstructor
 from napari_coldatoms.lattice.deconvolution import Deconvolver
 
 PSF, IMAGING = first_example.PSF, first_example.IMAGING
@@ -47,19 +47,8 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 def one_size(side: int, seconds: float) -> Row:
     """Return the median times (s) of every method on one image of side² sites."""
-    lattice = Lattice.square(4.0, (side, side), origin=(10.3, 9.6))
-    shape = lattice.frame_shape(10)
-    truth = simulate(
-        lattice,
-        PSF,
-        image_shape=shape,
-        occupancy=IMAGING.occupancy,
-        brightness=IMAGING.brightness,
-        brightness_sd=IMAGING.brightness_sd,
-        background=IMAGING.background,
-        read_noise=IMAGING.read_noise,
-        rng=side,
-    )
+    lattice, shape = first_example.sites(side)
+    truth = first_example.image(lattice, shape, side, 0)
     reconstructor = Reconstructor(lattice, PSF, image_shape=shape)
     deconvolver = Deconvolver(lattice, PSF, shape)
     signal = truth.image - IMAGING.background

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QFrame, QLabel, QVBoxLayout, QWidget
 
 from napari_coldatoms.analyses.calibrate_lattice import calibrate_lattice
@@ -19,7 +19,7 @@ from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import ImageWidget, button, row, shown_frame
 from napari_coldatoms.widgets.camera import CameraPanel
-from napari_coldatoms.widgets.controls import check, choice
+from napari_coldatoms.widgets.controls import check, choice, text_label
 from napari_coldatoms.widgets.grid_controls import GridControls
 from napari_coldatoms.widgets.jobs import stopping
 from napari_coldatoms.widgets.lattice_grid import LatticeGrid
@@ -105,8 +105,10 @@ class CalibratePanel(QWidget):
             "show_grid",
             "the calibrated sites, or the grid that was placed, over the image",
         )
-        self.verdict = _words("verdict", "whether the calibration can be relied upon, and why not")
-        self.notes = _words("calibration_notes", "what else to know of the calibration")
+        self.verdict = text_label(
+            "verdict", "whether the calibration can be relied upon, and why not"
+        )
+        self.notes = text_label("calibration_notes", "what else to know of the calibration")
         self.numbers = QWidget()
         self.numbers.setObjectName("calibration_numbers")
         self.load_button = button("Load…", "load", "use a calibration from a file", self._ask_load)
@@ -303,7 +305,10 @@ class CalibratePanel(QWidget):
         while rows.rowCount():
             rows.removeRow(0)
         for name, text in numbers(known) if known is not None else ():
-            label, value = QLabel(name), _words(f"calibration_{name.replace(' ', '_').lower()}", "")
+            label, value = (
+                QLabel(name),
+                text_label(f"calibration_{name.replace(' ', '_').lower()}", ""),
+            )
             value.setText(text.replace(", ", ",\n") if "±" in text else text)
             for each in (label, value):
                 each.setToolTip(_TOOLTIPS.get(name, name))
@@ -430,15 +435,6 @@ def _camera_of(calibration: Calibration) -> dict[str, float]:
     if calibration.parameters is not None:
         found["excess_noise"] = calibration.parameters.excess_noise
     return found
-
-
-def _words(name: str, tooltip: str) -> QLabel:
-    label = QLabel()
-    label.setObjectName(name)
-    label.setToolTip(tooltip)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
 
 
 def _line() -> QFrame:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QSizePolicy,
+    QSpinBox,
+    QWidget,
+)
 
 from napari_coldatoms.widgets.form import WheelGuard
 
@@ -63,6 +71,16 @@ def check(text: str, name: str, tooltip: str) -> QCheckBox:
     made = QCheckBox(text)
     made.setObjectName(name)
     made.setToolTip(tooltip)
+    return made
+
+
+def text_label(name: str, tooltip: str) -> QLabel:
+    """Return a label for words that come later: they wrap, and can be copied."""
+    made = QLabel()
+    made.setObjectName(name)
+    made.setToolTip(tooltip)
+    made.setWordWrap(True)
+    made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return made
 
 

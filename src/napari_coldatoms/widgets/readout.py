@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLay
 from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.lattice.pair_comparison import PARITY_NOTE, PairComparison
 from napari_coldatoms.widgets.base import PREFERRED_WIDTH, button
+from napari_coldatoms.widgets.controls import text_label
 from napari_coldatoms.widgets.readout_words import NUMBERS, PAIRS, BoolArray, image_words, pair_text
 from napari_coldatoms.widgets.series_plot import SeriesPlot
 from napari_coldatoms.widgets.site_plots import HistogramPlot
@@ -173,8 +174,8 @@ class ReadoutPanel(QWidget):
         layout = QVBoxLayout(part)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        self.region = _words("readout_region", "a region of interest restricts what is counted")
-        self.remarks = _words("readout_remarks", "what you should know of this image")
+        self.region = text_label("readout_region", "a region of interest restricts what is counted")
+        self.remarks = text_label("readout_remarks", "what you should know of this image")
         layout.addWidget(self.region)
         grid = _grid()
         for key, label, at_row, column, columns, tooltip in NUMBERS:
@@ -202,7 +203,7 @@ class ReadoutPanel(QWidget):
         layout.addWidget(self.histogram, 1)
         foot = QHBoxLayout()
         foot.setContentsMargins(0, 0, 0, 0)
-        self.histogram_caption = _words("histogram_caption", "what the histogram shows")
+        self.histogram_caption = text_label("histogram_caption", "what the histogram shows")
         self.log_check = QCheckBox("log")
         self.log_check.setObjectName("histogram_log")
         self.log_check.setToolTip("number of sites on a logarithmic scale")
@@ -217,7 +218,7 @@ class ReadoutPanel(QWidget):
         layout = QVBoxLayout(part)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        self.pairs_caption = _words("pairs_caption", PARITY_NOTE)
+        self.pairs_caption = text_label("pairs_caption", PARITY_NOTE)
         layout.addWidget(self.pairs_caption)
         grid = _grid()
         for at_row, (key, label, tooltip) in enumerate(PAIRS):
@@ -281,11 +282,3 @@ def _grid() -> QGridLayout:
     grid.setColumnStretch(1, 1)
     grid.setColumnStretch(3, 1)
     return grid
-
-
-def _words(name: str, tooltip: str) -> QLabel:
-    label = QLabel()
-    label.setObjectName(name)
-    label.setToolTip(tooltip)
-    label.setWordWrap(True)
-    return label
