@@ -122,3 +122,11 @@ def test_overlaps_of_sharp_light_are_found_for_every_place():
     moved = first.moved((0.4, 0.3)).optics.overlaps.values
     exact = Setup(lattice.shift((0.4, 0.3)), GaussianPSF(0.8), (40, 40), None).optics.overlaps
     np.testing.assert_allclose(moved, exact.values, atol=1e-12)
+
+
+def test_the_signal_to_noise_ratio_does_not_depend_on_who_asks_first():
+    light = ImagingParameters(0.5, 1000, 100, 50, 2)
+    arguments = (Lattice.square(4.0, (8, 8)), GaussianPSF(2.5), (60, 60), None)
+    one, other = Setup(*arguments), Setup(*arguments)
+    first = one.moved((0.3, 0.4)).signal_to_noise().decibel(light)
+    assert first == other.signal_to_noise().decibel(light) == one.signal_to_noise().decibel(light)

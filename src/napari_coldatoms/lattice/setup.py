@@ -50,6 +50,7 @@ class Setup:
         relative_brightness: ArrayLike | None,
     ) -> None:
         self.lattice = lattice
+        self._first = lattice  # wherever it is moved to
         self.psf = psf
         self.optics = make_optics(lattice, psf, image_shape)
         if relative_brightness is not None:
@@ -76,7 +77,8 @@ class Setup:
         """Return the signal-to-noise ratio for a PSF wider by a factor; keeps the last ones."""
 
         def make() -> SignalToNoise:
-            return SignalToNoise(self.lattice, self.psf.scaled(width))
+            # the same for all places, whichever of them is the first to ask
+            return SignalToNoise(self._first, self.psf.scaled(width))
 
         return self._keep(self._ratios, _MOST_RATIOS, width, make)
 
