@@ -11,8 +11,8 @@ from typing import Any
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
-# Progress is shown at most this often (s): thousands of small frames would drown the event loop.
-PROGRESS_INTERVAL = 0.05
+# Progress is shown at most this often (s): a window drawn anew takes some ten milliseconds
+PROGRESS_INTERVAL = 0.15
 
 
 class Cancelled(Exception):
