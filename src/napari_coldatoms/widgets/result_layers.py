@@ -303,13 +303,35 @@ def _update_points(layer: Points, data: Any, kwargs: Mapping[str, Any]) -> None:
         if not np.array_equal(data, layer.data):
             layer.data = data
         if len(data):
-            layer.size = size
-            for name in ("symbol", "face_color", "border_color"):
+            if not np.array_equal(np.unique(layer.size), [size]):
+                layer.size = size
+            for name in ("face_color", "border_color"):
                 if name in kwargs:
-                    setattr(layer, name, kwargs[name])
+                    _set_colours(layer, name, kwargs[name])
+            _set_symbols(layer, kwargs.get("symbol"))
     if "features" in kwargs:
         layer.features = kwargs["features"]
     layer.refresh()
+
+
+def _set_colours(layer: Points, name: str, wanted: Any) -> None:
+    """Set the colours of all points, in place where that will do: it is several times as fast."""
+    now = getattr(layer, name)
+    if np.shape(now) == np.shape(wanted):
+        now[:] = wanted
+    else:
+        setattr(layer, name, wanted)
+
+
+def _set_symbols(layer: Points, wanted: Any) -> None:
+    """Set the symbols of all points; napari's own way is slow for thousands of them."""
+    if np.ndim(wanted) == 0 or len(wanted) != len(layer.symbol):
+        if wanted is not None:
+            layer.symbol = wanted
+        return
+    kind = type(layer.symbol[0])
+    for each in set(np.asarray(wanted).tolist()):
+        layer.symbol[wanted == each] = kind(each)
 
 
 def _mark_edited(event: Any) -> None:

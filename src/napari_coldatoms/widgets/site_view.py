@@ -28,6 +28,7 @@ BoolArray = NDArray[np.bool_]
 
 ANALYSIS = ReconstructLattice.name
 _GROUP = "sites"
+_REST = 120  # ms after the last step of a slider, until outlines follow
 
 
 class SiteView(QObject):
@@ -54,6 +55,11 @@ class SiteView(QObject):
         self._later.setSingleShot(True)
         self._later.setInterval(0)
         self._later.timeout.connect(self.moved)
+        self._stepping = False
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST)
+        self._rest.timeout.connect(self._on_rest)
         viewer.dims.events.current_step.connect(self._on_step)
         viewer.dims.events.ndisplay.connect(self._on_view)
 
@@ -97,14 +103,15 @@ class SiteView(QObject):
         if image is None:
             return [partial(self._hide, source)]
         there = {type(layer).__name__.lower() for layer in self._layers(source)}
-        layers = [
-            draw(run, image)
-            for draw, kind in ((image_outline, "shapes"), (image_sites, "points"))
-            if make or kind in there
-        ]
+        wanted = [(image_outline, "shapes"), (image_sites, "points")]
+        if self._stepping and not make:
+            wanted = wanted[1:]
+        layers = [draw(run, image) for draw, kind in wanted if make or kind in there]
         steps = show_steps(
             self._viewer, source, ANALYSIS, layers, group=_GROUP, picture=str(run.stack.name)
         )
+        if self._stepping and not make:
+            steps = steps[:-1]  # the outline stays as it is
         return [*steps, partial(self._follow, source)] if chosen else steps
 
     def leave(self) -> None:
@@ -156,7 +163,13 @@ class SiteView(QObject):
         # at once, so that image and sites are drawn together
         if isalive(self):
             self._later.stop()
+            self._stepping = True
+            self._rest.start()
             self.moved.emit()
+
+    def _on_rest(self) -> None:
+        self._stepping = False
+        self.moved.emit()
 
     def _on_view(self, event: object = None) -> None:
         if isalive(self):
