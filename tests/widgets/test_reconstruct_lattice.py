@@ -22,23 +22,25 @@ DRIFT = np.array([(0.0, 0.1), (0.8, -0.3), (1.7, -0.7), (2.6, -1.1), (2.1, -1.4)
 SHOTS = len(DRIFT)
 
 
+def image_of(sites, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Return an image of sites, every second of which holds an atom."""
+    return lattice.simulate(
+        sites,
+        PSF,
+        image_shape=shape,
+        occupancy=0.5,
+        brightness=1000,
+        brightness_sd=100,
+        background=50,
+        read_noise=2,
+        rng=rng,
+    ).image
+
+
 def pictures(shots: int, *, seed: int = 0):
     """Return pictures of a drifting lattice, 0.25 um pixels, dims (shot, y, x)."""
     rng = np.random.default_rng(seed)
-    images = [
-        lattice.simulate(
-            SITES.shift(DRIFT[k % len(DRIFT)]),
-            PSF,
-            image_shape=(112, 116),
-            occupancy=0.5,
-            brightness=1000,
-            brightness_sd=100,
-            background=50,
-            read_noise=2,
-            rng=rng,
-        ).image
-        for k in range(shots)
-    ]
+    images = [image_of(SITES.shift(DRIFT[k % len(DRIFT)]), (112, 116), rng) for k in range(shots)]
     return make_stack(
         np.rint(images).astype(np.uint16),
         name="shots",
@@ -338,20 +340,7 @@ def smaller(shots: int):
     """Return pictures of another lattice, in a smaller frame, and their calibration."""
     sites = lattice.Lattice.square(4.0, (15, 16), origin=(11.0, 12.0))
     rng = np.random.default_rng(5)
-    images = [
-        lattice.simulate(
-            sites,
-            PSF,
-            image_shape=(84, 88),
-            occupancy=0.5,
-            brightness=1000,
-            brightness_sd=100,
-            background=50,
-            read_noise=2,
-            rng=rng,
-        ).image
-        for _ in range(shots)
-    ]
+    images = [image_of(sites, (84, 88), rng) for _ in range(shots)]
     stack = make_stack(np.rint(images).astype(np.uint16), name="small")
     return stack, calibrate_lattice(stack, guess=sites, read_noise=2.0)
 
