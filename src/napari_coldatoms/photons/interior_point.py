@@ -1,0 +1,383 @@
+"""The most likely weights of a mixture, by a primal-dual interior point method.
+
+The weights w of components p_i(n) maximise ``Σ_n t_n ln f_n`` with ``f = Σ_i w_i p_i``, for shares
+t of the shots with n counts, ``w >= 0`` and ``Σ w = 1``. As the likelihood is homogeneous, its
+optimum lies where that of ``Σ t ln f - Σ w`` lies, without the constraint on the sum. Optimal are
+weights with numbers y_n (one for each bin) and z_i (one for each component) for which ::
+
+    f_n y_n = t_n,    Σ_n p_i(n) y_n + z_i = 1,    w_i z_i = 0,    all of them >= 0.
+
+Newton's steps for these equations, with Mehrotra's predictor and corrector (SIAM J. Optim. 2, 575
+(1992)), need one positive definite system of as many unknowns as there are components. That f and y
+are unknowns side by side makes the first equation bilinear: no bin is too steep for it (Koenker &
+Mizera, J. Am. Stat. Assoc. 109, 674 (2014)). Bins without shots take part where f could become
+negative: with ``t_n = 0`` they say that it does not.
+
+Every point carries a certificate, because the likelihood is concave: no weights at all are better
+by more than ``max_i Σ_n p_i(n) (t_n / f_n) - 1``, the *gap*; with bins that say ``f_n >= 0``, the
+sum includes their y_n in place of t_n / f_n, which are >= 0.
+
+Compiled functions of other files contain these. numba's cache does not notice when only this file
+changes: whoever works on it removes ``__pycache__``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_MOST_STEPS = 80
+# how much of the way to the nearest bound a step goes at least
+_LEAST_WAY = 0.9
+# a start keeps this share of equal weights, so that no weight begins on its bound
+AWAY_FROM_BOUNDS = 0.02
+TINY = 1e-17
+# logs of factorials that are looked up
+_FACTORIALS = 1024
+_LOG_FACTORIALS = np.array([math.lgamma(h + 1.0) for h in range(_FACTORIALS)])
+# sums may be reordered, which lets several bins be computed at once
+_FAST = {"reassoc", "contract", "nsz"}
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_factorial(h: float) -> float:
+    """Return ln Γ(h + 1)."""
+    k = int(h)
+    if k == h and k < _FACTORIALS:
+        return _LOG_FACTORIALS[k]
+    return math.lgamma(h + 1.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def factorise(matrix: Array, size: int) -> None:
+    """Replace the lower triangle of a positive definite matrix by its Cholesky factor.
+
+    The diagonal of the factor holds reciprocals. Where rounding leaves no positive pivot, that
+    unknown stays at 0.
+    """
+    for j in range(size):
+        whole = matrix[j, j]
+        for k in range(j):
+            whole -= matrix[j, k] * matrix[j, k]
+        if whole > 1e-15 * matrix[j, j]:
+            inverse = 1.0 / math.sqrt(whole)
+        else:
+            inverse = 0.0
+        for i in range(j + 1, size):
+            value = matrix[i, j]
+            for k in range(j):
+                value -= matrix[i, k] * matrix[j, k]
+            matrix[i, j] = value * inverse
+        matrix[j, j] = inverse
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def solve(factor: Array, right: Array, size: int, out: Array) -> None:
+    """Solve with the factor of `factorise`."""
+    for i in range(size):
+        value = right[i]
+        for k in range(i):
+            value -= factor[i, k] * out[k]
+        out[i] = value * factor[i, i]
+    for i in range(size - 1, -1, -1):
+        value = out[i]
+        for k in range(i + 1, size):
+            value -= factor[k, i] * out[k]
+        out[i] = value * factor[i, i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def mix(components: Array, weights: Array, bins: int, out: Array) -> None:
+    """Write ``Σ_i weights[i] components[i, n]`` for the first `bins` bins."""
+    for n in range(bins):
+        out[n] = weights[0] * components[0, n]
+    for i in range(1, len(weights)):
+        for n in range(bins):
+            out[n] += weights[i] * components[i, n]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def dot(components: Array, i: int, values: Array, begin: int, end: int) -> float:
+    """Return the sum over bins of one component times values."""
+    total = 0.0
+    for n in range(begin, end):
+        total += components[i, n] * values[n]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _hessian(components: Array, atoms: int, bins: int, d: Array, out: Array) -> None:
+    for i in range(atoms):
+        for j in range(i + 1):
+            total = 0.0
+            for n in range(bins):
+                total += components[i, n] * components[j, n] * d[n]
+            out[i, j] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def certificate(
+    components: Array,
+    weights: Array,
+    ratio: Array,
+    y: Array,
+    filled: int,
+    bins: int,
+    gradient: Array,
+) -> float:
+    """Write the gradient ``Σ p_i t / f`` and return the gap of the weights made to sum to 1."""
+    total = weights.sum()
+    largest = -math.inf
+    for i in range(len(weights)):
+        gradient[i] = dot(components, i, ratio, 0, filled)
+        largest = max(largest, gradient[i] * total + dot(components, i, y, filled, bins))
+    return largest - 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def climb(
+    components: Array,
+    share: Array,
+    filled: int,
+    bins: int,
+    signed: bool,
+    tolerance: float,
+    w: Array,
+    rows: Array,
+    square: Array,
+    sides: Array,
+) -> float:
+    """Improve weights until no others can be better by more than the tolerance.
+
+    Parameters
+    ----------
+    components : (atoms, at least bins)
+        The first `filled` bins have shots, those up to `bins` say that f is not negative there.
+    share : (at least bins,)
+        Share of the shots in each bin, 0 where there are none.
+    signed : bool
+        Whether components have negative entries.
+    tolerance : float
+        Of the log-likelihood of one shot.
+    w : (atoms,)
+        In: weights to begin with, > 0, and f > 0 in all bins. Out: those found, their sum is 1.
+    rows : (8, at least bins), square : (atoms, atoms), sides : (8, atoms)
+        Room for intermediate values.
+
+    Returns
+    -------
+    float
+        The gap of one shot.
+    """
+    atoms = len(w)
+    f, inverse, ratio, d = rows[0], rows[1], rows[2], rows[3]
+    y, df, dy, work = rows[4], rows[5], rows[6], rows[7]
+    gradient, z, dw, dz = sides[0], sides[1], sides[2], sides[3]
+    right, kept, best = sides[4], sides[5], sides[6]
+    conditions = atoms + bins - filled
+
+    mix(components, w, bins, f)
+    for n in range(filled):
+        ratio[n] = share[n] / f[n]
+    y[filled:bins] = 0.0
+    gap = certificate(components, w, ratio, y, filled, bins, gradient)
+    # feasible from the start: Σ p y + z = 1
+    shrink = 1.0 / (1.05 * max(gap + 1.0, 1.0))
+    for n in range(filled):
+        y[n] = ratio[n] * shrink
+    for n in range(filled, bins):
+        y[n] = 0.1 / (f[n] * conditions)
+    for i in range(atoms):
+        z[i] = max(1.0 - dot(components, i, y, 0, bins), 1e-3)
+    best[:] = w
+    best_gap = math.inf
+
+    for _ in range(_MOST_STEPS):
+        mix(components, w, bins, f)
+        if signed:  # cancellation shall not leave the bounds
+            for n in range(bins):
+                f[n] = max(f[n], TINY)
+        for n in range(bins):
+            inverse[n] = 1.0 / f[n]
+            ratio[n] = share[n] * inverse[n]
+            d[n] = y[n] * inverse[n]
+        gap = certificate(components, w, ratio, y, filled, bins, gradient)
+        if gap < best_gap:
+            best_gap = gap
+            best[:] = w
+        if gap <= tolerance:
+            break
+        _hessian(components, atoms, bins, d, square)
+        mu = 0.0
+        for i in range(atoms):
+            square[i, i] += z[i] / w[i]
+            right[i] = gradient[i] - 1.0
+            mu += w[i] * z[i]
+        for n in range(filled, bins):
+            mu += f[n] * y[n]
+        mu /= conditions
+        factorise(square, atoms)
+
+        # predictor: all the way to the optimum
+        solve(square, right, atoms, dw)
+        mix(components, dw, bins, df)
+        for i in range(atoms):
+            dz[i] = -z[i] - z[i] * dw[i] / w[i]
+        for n in range(bins):
+            dy[n] = ratio[n] - d[n] * df[n] - y[n]
+        up, down = _ways(w, dw, z, dz, y, dy, df, inverse, bins, signed)
+        up, down = min(up, 1.0), min(down, 1.0)
+        ahead = 0.0
+        for i in range(atoms):
+            ahead += (w[i] + up * dw[i]) * (z[i] + down * dz[i])
+        for n in range(filled, bins):
+            ahead += (f[n] + up * df[n]) * (y[n] + down * dy[n])
+        ahead /= conditions
+        target = min((ahead / mu) ** 3, 1.0) * mu
+
+        # corrector: what the products of steps make wrong, towards the middle of the bounds
+        for n in range(bins):
+            work[n] = -df[n] * dy[n] * inverse[n]
+        for n in range(filled, bins):
+            work[n] += target * inverse[n]
+        for i in range(atoms):
+            kept[i] = (target - dw[i] * dz[i]) / w[i]
+            right[i] += kept[i] + dot(components, i, work, 0, bins)
+        solve(square, right, atoms, dw)
+        mix(components, dw, bins, df)
+        for i in range(atoms):
+            dz[i] = kept[i] - z[i] - z[i] * dw[i] / w[i]
+        for n in range(bins):
+            dy[n] = ratio[n] - d[n] * df[n] - y[n] + work[n]
+        up, down = _ways(w, dw, z, dz, y, dy, df, inverse, bins, signed)
+        way = max(_LEAST_WAY, 1.0 - mu)
+        up, down = min(way * up, 1.0), min(way * down, 1.0)
+        for i in range(atoms):
+            w[i] = max(w[i] + up * dw[i], 1e-300)
+            z[i] = max(z[i] + down * dz[i], 1e-300)
+        for n in range(bins):
+            y[n] = max(y[n] + down * dy[n], 1e-300)
+
+    w[:] = best / best.sum()
+    return max(best_gap, 0.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _ways(
+    w: Array,
+    dw: Array,
+    z: Array,
+    dz: Array,
+    y: Array,
+    dy: Array,
+    df: Array,
+    inverse: Array,
+    bins: int,
+    signed: bool,
+) -> tuple[float, float]:
+    """Return how many steps lead to the nearest bound: of w and f, and of z and y."""
+    up = down = 0.0
+    for i in range(len(w)):
+        up = max(up, -dw[i] / w[i])
+        down = max(down, -dz[i] / z[i])
+    if signed:
+        for n in range(bins):
+            up = max(up, -df[n] * inverse[n])
+    for n in range(bins):
+        down = max(down, -dy[n] / y[n])
+    return 1.0 / max(up, 1e-9), 1.0 / max(down, 1e-9)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def climb_all(
+    occurrences: Array,
+    components: Array,
+    start: Array,
+    keep_positive: bool,
+    tolerance: float,
+    weights: Array,
+    log_likelihood: Array,
+    gap: Array,
+) -> None:
+    """Maximise the likelihood of many histograms, one after the other.
+
+    Parameters
+    ----------
+    occurrences : (b, k)
+    components : (1 or b, atoms, k)
+    start : (1 or b, atoms)
+    keep_positive : bool
+        Whether f stays >= 0 in bins without shots, where components have negative entries.
+    tolerance : float
+        Of the log-likelihood.
+    weights : (b, atoms), log_likelihood : (b,), gap : (b,)
+        Out. Bins that no component reaches are left out.
+    """
+    problems, k = occurrences.shape
+    atoms = components.shape[1]
+    packed = np.empty((atoms, k))
+    share = np.zeros(k)
+    scale = np.empty(k)
+    low = np.empty(k)
+    rows = np.empty((8, k))
+    square = np.empty((atoms, atoms))
+    sides = np.empty((8, atoms))
+    for b in range(problems):
+        p = components[b if len(components) > 1 else 0]
+        if b == 0 or len(components) > 1:
+            _extremes(p, scale, low)
+        filled = 0
+        total = 0.0
+        signed = False
+        value = 0.0
+        for n in range(k):
+            h = occurrences[b, n]
+            if h > 0.0 and scale[n] > 0.0:
+                for i in range(atoms):
+                    packed[i, filled] = p[i, n] / scale[n]
+                share[filled] = h
+                filled += 1
+                total += h
+                value += h * math.log(h * scale[n]) - h - log_factorial(h)
+                signed = signed or low[n] < 0.0
+        bins = filled
+        if keep_positive:
+            for n in range(k):
+                if low[n] < 0.0 and not (occurrences[b, n] > 0.0 and scale[n] > 0.0):
+                    for i in range(atoms):
+                        packed[i, bins] = p[i, n] / -low[n]
+                    share[bins] = 0.0
+                    bins += 1
+                    signed = True
+        w = weights[b]
+        first = start[b if len(start) > 1 else 0]
+        for i in range(atoms):
+            w[i] = (1.0 - AWAY_FROM_BOUNDS) * first[i] + AWAY_FROM_BOUNDS / atoms
+        if filled == 0:
+            log_likelihood[b] = 0.0
+            gap[b] = 0.0
+            continue
+        for n in range(filled):
+            share[n] /= total
+        aim = max(tolerance / total, 4e-16)
+        gap[b] = total * climb(packed, share, filled, bins, signed, aim, w, rows, square, sides)
+        f = rows[0]
+        mix(packed, w, filled, f)
+        for n in range(filled):
+            value += total * share[n] * math.log(f[n] / share[n])
+        log_likelihood[b] = value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _extremes(components: Array, largest: Array, smallest: Array) -> None:
+    atoms, k = components.shape
+    for n in range(k):
+        largest[n] = smallest[n] = components[0, n]
+        for i in range(1, atoms):
+            largest[n] = max(largest[n], components[i, n])
+            smallest[n] = min(smallest[n], components[i, n])
