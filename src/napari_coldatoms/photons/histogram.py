@@ -159,7 +159,7 @@ def control_histograms(counts_by_atom_number: CountsByAtomNumber) -> tuple[Histo
         if numbers != list(range(len(numbers))):
             raise ValueError(
                 "expected controls for every atom number from 0 on, found "
-                f"{', '.join(map(str, numbers)) or 'none'}"
+                f"{', '.join(map(str, numbers))}"
             )
         controls = [counts_by_atom_number[number] for number in numbers]
     else:

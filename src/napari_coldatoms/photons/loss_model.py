@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_coldatoms.photons.histogram import FloatArray, IntArray
 from napari_coldatoms.photons.quadrature import legendre, one_loss, one_loss_transitions
@@ -20,9 +20,10 @@ DistributionMethod = Literal["auto", "quadrature", "uniformisation"]
 _METHODS = get_args(DistributionMethod)
 # products of steps, atom numbers and counts that uniformisation may take: about a minute
 _MOST_WORK = 3e10
-# nodes over the brightness, and how far into its tails they reach
-_BRIGHTNESS_NODES = 96
-_BRIGHTNESS_TAIL = 1e-32
+# how far nodes over the brightness reach into its tails, and their steps in units of the narrowest
+# peak of the counts; found by trial
+_BRIGHTNESS_TAILS = (1e-20, 1e-30)
+_BRIGHTNESS_STEP = 0.8
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class LossModel:
     exposure : float
         s.
     brightness_sd : float
-        Relative standard deviation of a brightness that varies from shot to shot and multiplies all
-        rates; gamma distributed with mean 1. Counts at fixed atom number are negative binomial
-        then, instead of Poissonian.
+        Relative standard deviation, at most 1, of a brightness that varies from shot to shot and
+        multiplies all rates; gamma distributed with mean 1. Counts at fixed atom number are
+        negative binomial then, instead of Poissonian.
 
     Raises
     ------
@@ -83,9 +84,9 @@ class LossModel:
             losses[i, j] = float(value)
         if not (math.isfinite(self.exposure) and self.exposure > 0):
             raise ValueError(f"expected an exposure above 0 s, found {self.exposure}")
-        if not (math.isfinite(self.brightness_sd) and self.brightness_sd >= 0):
+        if not 0 <= self.brightness_sd <= 1:
             raise ValueError(
-                f"expected a standard deviation of brightness not below 0, found "
+                "expected a relative standard deviation of brightness from 0 to 1, found "
                 f"{self.brightness_sd}"
             )
         object.__setattr__(self, "rates", rates)
@@ -133,7 +134,7 @@ class LossModel:
         -------
         (atoms + 1, max_count + 1)
             Row i for i atoms, as exact as 1e-10 of every probability above 1e-30 (1e-8 of those
-            above 1e-15 where `brightness_sd` goes with several losses).
+            above 1e-12 where `brightness_sd` goes with several losses).
 
         Raises
         ------
@@ -143,7 +144,7 @@ class LossModel:
         """
         max_count = self._max_count(max_count)
         if self._quadrature(method):
-            return one_loss(*self._integrand(max_count), max_count)
+            return one_loss(*self._integrand(), max_count)
         return self._by_uniformisation(max_count, np.ones((1, self.atoms + 1)))[0]
 
     def transitions(
@@ -163,7 +164,7 @@ class LossModel:
         """
         max_count = self._max_count(max_count)
         if self._quadrature(method):
-            return one_loss_transitions(*self._integrand(max_count), max_count)
+            return one_loss_transitions(*self._integrand(), max_count)
         return self._by_uniformisation(max_count, np.eye(self.atoms + 1))
 
     def sample(
@@ -282,15 +283,15 @@ class LossModel:
         spread = max((abs(self.rates[i] - self.rates[j]) for i, j in self.losses), default=0.0)
         return spread * self.exposure, float(self._losses.sum(axis=1).max()) * self.exposure
 
-    def _integrand(self, max_count: int) -> tuple:
+    def _integrand(self) -> tuple:
         """Return the arguments of `one_loss`."""
-        nodes, weights = legendre(*self._largest, max_count)
+        nodes, weights = legendre(*self._largest)
         return self._rates, self._losses, self.exposure, self.shape, nodes, weights
 
     def _by_uniformisation(self, max_count: int, ends: FloatArray) -> FloatArray:
         """Return the distributions (ends, atoms + 1, max_count + 1) for weights of last states."""
         rates, losses = self._rates, self._losses
-        brightness, weights = self._brightness()
+        brightness, weights = self.brightness_nodes(max_count)
         result = np.zeros((len(ends), self.atoms + 1, max_count + 1))
         for factor, weight in zip(brightness, weights, strict=True):
             mean = float((factor * rates + losses.sum(axis=1)).max()) * self.exposure
@@ -306,17 +307,25 @@ class LossModel:
                 )
         return result
 
-    def _brightness(self) -> tuple[NDArray, NDArray]:
-        """Return values of the brightness and their weights."""
+    def brightness_nodes(self, max_count: int) -> tuple[FloatArray, FloatArray]:
+        """Return values of the brightness and their weights, for means over it.
+
+        Parameters
+        ----------
+        max_count : int
+            Largest number of counts whose probability will be averaged.
+        """
         if self.brightness_sd == 0:
             return np.ones(1), np.ones(1)
         from scipy.special import gammainccinv, gammaincinv, gammaln
 
+        # the trapezoidal rule over the logarithm converges exponentially
         shape = self.shape
-        low = gammaincinv(shape, _BRIGHTNESS_TAIL) / shape
-        high = gammainccinv(shape, _BRIGHTNESS_TAIL) / shape
-        nodes, weights = np.polynomial.legendre.leggauss(_BRIGHTNESS_NODES)
-        g = low + (high - low) * (nodes + 1) / 2
-        log_density = shape * math.log(shape) - gammaln(shape) + (shape - 1) * np.log(g) - shape * g
-        weights = weights * np.exp(log_density)
-        return g, weights / weights.sum()
+        low = math.log(gammaincinv(shape, _BRIGHTNESS_TAILS[0]) / shape)
+        high = math.log(gammainccinv(shape, _BRIGHTNESS_TAILS[1]) / shape)
+        step = _BRIGHTNESS_STEP / math.sqrt(shape + max_count)
+        logs = np.linspace(low, high, math.ceil((high - low) / step) + 1)
+        values = np.exp(logs)
+        log_density = shape * math.log(shape) - gammaln(shape) + shape * (logs - values)
+        weights = np.exp(log_density) * (logs[1] - logs[0])
+        return values, weights

@@ -31,8 +31,8 @@ def _legendre(number: int) -> tuple[FloatArray, FloatArray]:
     return nodes, weights
 
 
-def legendre(spread: float, decay: float, max_count: int = 0) -> tuple[FloatArray, FloatArray]:
-    """Return nodes and weights on [0, 1] that integrate the counts to 1e-12.
+def legendre(spread: float, decay: float) -> tuple[FloatArray, FloatArray]:
+    """Return nodes and weights on [0, 1] that integrate over a loss to 1e-11, at every count.
 
     Parameters
     ----------
@@ -40,12 +40,9 @@ def legendre(spread: float, decay: float, max_count: int = 0) -> tuple[FloatArra
         Largest difference of the mean counts before and after a loss.
     decay : float
         Largest loss rate times exposure.
-    max_count : int
-        Largest number of counts that is asked for.
     """
-    # found by trial; the tails above the larger mean need nodes at the end of the interval
-    wanted = 20 + 0.22 * spread + 0.25 * decay + 0.06 * max_count
-    return _legendre(8 * math.ceil(wanted / 8))
+    # found by trial for spreads up to 500 and decays up to 60: peaks of a width √spread
+    return _legendre(4 * math.ceil((8 + math.sqrt(12.5 * spread + 9 * decay)) / 4))
 
 
 @njit(cache=True, nogil=True)
@@ -136,6 +133,7 @@ def loss_integrals(
     integral[:] = 0.0
     moment[:] = 0.0
     poisson = math.isinf(shape)
+    finite = 0.0 if poisson else shape
     if poisson and max(high, low) * exposure > _SAFE_MEAN:
         for k in range(nodes.size):
             t = nodes[k] * exposure
@@ -145,8 +143,28 @@ def loss_integrals(
             if moment.size:
                 add_counts(mean, weight * t, shape, moment)
         return
-    # from n = 0 upwards, all nodes at once
     value, ratio = np.empty(nodes.size), np.empty(nodes.size)
+    _begin(high, low, loss, exposure, shape, nodes, weights, 1.0, value, ratio)
+    if moment.size:
+        _accumulate(value * nodes * exposure, ratio, poisson, finite, moment)
+    _accumulate(value, ratio, poisson, finite, integral)
+
+
+@njit(cache=True, nogil=True)
+def _begin(
+    high: float,
+    low: float,
+    loss: float,
+    exposure: float,
+    shape: float,
+    nodes: FloatArray,
+    weights: FloatArray,
+    factor: float,
+    value: FloatArray,
+    ratio: FloatArray,
+) -> None:
+    """Write the weighted probability of no counts at each node, and what leads from n - 1 to n."""
+    poisson = math.isinf(shape)
     for k in range(nodes.size):
         t = nodes[k] * exposure
         mean = high * t + low * (exposure - t)
@@ -156,42 +174,28 @@ def loss_integrals(
         else:
             ratio[k] = mean / (mean + shape)
             none = math.exp(-loss * t - shape * math.log1p(mean / shape))
-        value[k] = weights[k] * exposure * none
-    _accumulate(value, ratio, nodes, exposure, shape, integral, moment)
+        value[k] = factor * weights[k] * exposure * none
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True, fastmath=True)
 def _accumulate(
-    value: FloatArray,
-    ratio: FloatArray,
-    nodes: FloatArray,
-    exposure: float,
-    shape: float,
-    integral: FloatArray,
-    moment: FloatArray,
+    value: FloatArray, ratio: FloatArray, poisson: bool, shape: float, out: FloatArray
 ) -> None:
-    """Sum over the nodes, whose value goes from n - 1 to n by a ratio; changes `value`.
+    """Add the sums over nodes to `out`, from n = 0 upwards; changes `value`.
 
-    Sums may be taken in any order here: several nodes at a time.
+    With `fastmath`, several nodes at a time: all numbers here are finite, so `shape` must be, too.
     """
-    poisson = math.isinf(shape)
-    with_moment = moment.size > 0
-    for n in range(integral.size):
-        factor = 1.0
-        if n > 0:
-            factor = 1.0 / n if poisson else (shape + n - 1) / n
+    total = 0.0
+    for k in range(value.size):
+        total += value[k]
+    out[0] += total
+    for n in range(1, out.size):
+        factor = 1.0 / n if poisson else (shape + n - 1) / n
         total = 0.0
-        if n > 0:
-            for k in range(value.size):
-                value[k] *= ratio[k] * factor
         for k in range(value.size):
+            value[k] *= ratio[k] * factor
             total += value[k]
-        integral[n] = total
-        if with_moment:
-            total = 0.0
-            for k in range(value.size):
-                total += value[k] * nodes[k]
-            moment[n] = total * exposure
+        out[n] += total
 
 
 @njit(cache=True, nogil=True)
@@ -205,21 +209,42 @@ def one_loss(
     max_count: int,
 ) -> FloatArray:
     """Return the distribution of counts (states, max_count + 1); see `one_loss_transitions`."""
-    states = rates.size
+    states, number = rates.size, nodes.size
+    fastest = 0.0
+    for i in range(states):
+        fastest = max(fastest, rates[i] * exposure)
+    poisson = math.isinf(shape)
+    finite = 0.0 if poisson else shape
+    if poisson and fastest > _SAFE_MEAN:
+        parts = one_loss_transitions(rates, losses, exposure, shape, nodes, weights, max_count)
+        return parts.sum(axis=0)
     result = np.zeros((states, max_count + 1))
-    integral, moment = np.empty(max_count + 1), np.empty(0)
+    value, ratio = np.empty(states * number), np.empty(states * number)
     for i in range(states):
         total = 0.0
         for j in range(i):
             total += losses[i, j]
         add_counts(rates[i] * exposure, math.exp(-total * exposure), shape, result[i])
+        # the nodes of all losses from i, one after the other
+        used = 0
         for j in range(i):
             if losses[i, j] > 0:
-                loss_integrals(
-                    rates[i], rates[j], total, exposure, shape, nodes, weights, integral, moment
+                here = slice(used, used + number)
+                _begin(
+                    rates[i],
+                    rates[j],
+                    total,
+                    exposure,
+                    shape,
+                    nodes,
+                    weights,
+                    losses[i, j],
+                    value[here],
+                    ratio[here],
                 )
-                for n in range(max_count + 1):
-                    result[i, n] += losses[i, j] * integral[n]
+                used += number
+        if used:
+            _accumulate(value[:used], ratio[:used], poisson, finite, result[i])
     return result
 
 
