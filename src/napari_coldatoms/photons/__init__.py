@@ -5,5 +5,20 @@ from __future__ import annotations
 from napari_coldatoms.photons.histogram import Histogram, histogram
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.remarks import FitWarning
+from napari_coldatoms.photons.time_resolved import (
+    TimeResolvedFit,
+    fit_time_resolved,
+    posterior,
+    shot_log_likelihood,
+)
 
-__all__ = ["FitWarning", "Histogram", "LossModel", "histogram"]
+__all__ = [
+    "FitWarning",
+    "Histogram",
+    "LossModel",
+    "TimeResolvedFit",
+    "fit_time_resolved",
+    "histogram",
+    "posterior",
+    "shot_log_likelihood",
+]

@@ -1,0 +1,208 @@
+"""Counts in parts of the exposure: the time at which the light drops tells of a loss.
+
+Two atoms that lose one early leave as many counts as one atom; when they are counted in sub-bins,
+the first ones still show two. The counts of a shot are a hidden Markov chain: between the edges of
+the sub-bins the joint probability of counts and of atoms left is that of Eq. 2, kept apart by the
+atom number in the end (`LossModel.transitions`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_coldatoms.photons.histogram import FloatArray, IntArray, histogram
+from napari_coldatoms.photons.loss_model import LossModel
+from napari_coldatoms.photons.remarks import tell
+from napari_coldatoms.photons.simplex import TOLERANCE, maximise
+
+
+@dataclass(frozen=True, eq=False)
+class TimeResolvedFit:
+    """Atom numbers from counts in sub-bins, from `fit_time_resolved`.
+
+    Attributes
+    ----------
+    probabilities : (atoms + 1,)
+        Probability of 0, 1, 2, ... atoms at the beginning of the exposure.
+    log_likelihood : float
+        ``Σ ln Σ_i w_i P_i(n_1, n_2, ...)`` over the shots.
+    optimality_gap : float
+        No probabilities have a larger log-likelihood by more than this.
+    posterior : (shots, atoms + 1)
+        Probability of the atom number of each shot, given its counts and `probabilities`; NaN for
+        shots that are impossible.
+    impossible : (shots,) bool
+        Shots that the model cannot give at all; they are left out.
+    remarks : tuple of str
+    """
+
+    probabilities: FloatArray
+    log_likelihood: float
+    optimality_gap: float
+    posterior: FloatArray
+    impossible: np.ndarray
+    remarks: tuple[str, ...]
+
+
+def shot_log_likelihood(counts: ArrayLike, model: LossModel) -> FloatArray:
+    """Return the log-likelihood of every shot for 0, 1, 2, ... atoms at its beginning.
+
+    Parameters
+    ----------
+    counts : (shots, bins) or (shots,) int
+        Counts of each shot in equal, consecutive parts of the exposure; or in all of it.
+    model : LossModel
+        Its exposure is that of all sub-bins together.
+
+    Returns
+    -------
+    (shots, atoms + 1)
+        Natural logarithm; -inf where the counts are impossible, or less likely by e⁷⁰⁰ than with
+        another number of atoms.
+
+    Raises
+    ------
+    ValueError
+        If the counts are not whole numbers >= 0 in one or two dimensions.
+    """
+    table = sub_bins(counts)
+    # shots with equal counts are computed once
+    patterns, which = np.unique(table, axis=0, return_inverse=True)
+    return _log_likelihood(patterns, model)[which.ravel()]
+
+
+def sub_bins(counts: ArrayLike) -> IntArray:
+    """Return counts as a checked table (shots, bins)."""
+    table = np.asarray(counts)
+    if table.ndim == 1:
+        table = table[:, None]
+    if table.ndim != 2 or table.size == 0:
+        raise ValueError(
+            "expected counts of at least one shot in sub-bins, (shots, bins), found shape "
+            f"{np.shape(counts)}"
+        )
+    flat = histogram(table.ravel(), "counts in sub-bins").in_order
+    assert flat is not None
+    return flat.reshape(table.shape)
+
+
+def _log_likelihood(table: IntArray, model: LossModel) -> FloatArray:
+    part = model.with_exposure(model.exposure / table.shape[1])
+    most = int(table.max())
+    if model.brightness_sd == 0:
+        return _chain(table, part.transitions(most))
+    # all parts of a shot share its brightness
+    total = np.full((len(table), model.atoms + 1), -np.inf)
+    for factor, weight in zip(*model.brightness_nodes(int(table.sum(axis=1).max())), strict=True):
+        bright = LossModel(factor * np.asarray(part.rates), part.losses, part.exposure)
+        chain = _chain(table, bright.transitions(most))
+        total = np.logaddexp(total, math.log(weight) + chain)
+    return total
+
+
+def _chain(table: IntArray, transitions: FloatArray) -> FloatArray:
+    """Return the log-likelihoods of counts, from the last sub-bin to the first."""
+    shots, states = len(table), transitions.shape[0]
+    later = np.ones((shots, states))
+    scale = np.zeros(shots)
+    # [n, begin, end], so that the counts of a shot choose a matrix
+    matrices = np.ascontiguousarray(transitions.transpose(2, 1, 0))
+    for n in table.T[::-1]:
+        later = np.einsum("kse,ke->ks", matrices[n], later)
+        top = later.max(axis=1)
+        top[top == 0] = 1.0  # impossible for any atom number: stays so
+        later /= top[:, None]
+        scale += np.log(top)
+    with np.errstate(divide="ignore"):
+        return np.log(later) + scale[:, None]
+
+
+def posterior(counts: ArrayLike, model: LossModel, probabilities: ArrayLike) -> FloatArray:
+    """Return the probability of the initial atom number of single shots (Bayes' rule).
+
+    Parameters
+    ----------
+    counts : (shots,) or (shots, bins) int
+        As in `shot_log_likelihood`.
+    model : LossModel
+    probabilities : (atoms + 1,)
+        Probability of each atom number before the shot, >= 0, such as a fit's; normalised here.
+
+    Returns
+    -------
+    (shots, atoms + 1)
+        Rows sum to 1; NaN where no atom number could give the counts.
+
+    Raises
+    ------
+    ValueError
+        If the counts are not usable, or the probabilities are not one for each atom number.
+    """
+    prior = np.asarray(probabilities, dtype=np.float64)
+    if prior.shape != (model.atoms + 1,) or not (prior >= 0).all() or not prior.sum() > 0:
+        raise ValueError(
+            f"expected probabilities >= 0 of 0 to {model.atoms} atoms, found {prior.tolist()}"
+        )
+    return _posterior(shot_log_likelihood(counts, model), prior)
+
+
+def _posterior(log_likelihood: FloatArray, prior: FloatArray) -> FloatArray:
+    with np.errstate(divide="ignore"):
+        joint = log_likelihood + np.log(prior)
+    top = joint.max(axis=1, keepdims=True)
+    possible = np.isfinite(top)
+    weight = np.exp(joint - np.where(possible, top, 0.0))
+    total = weight.sum(axis=1, keepdims=True)
+    return np.where(possible, weight / np.where(possible, total, 1.0), np.nan)
+
+
+def fit_time_resolved(counts: ArrayLike, model: LossModel) -> TimeResolvedFit:
+    """Fit the distribution of atom numbers to counts in sub-bins of the exposure.
+
+    Parameters
+    ----------
+    counts : (shots, bins) int
+        Counts of each shot in equal, consecutive parts of the exposure. One bin gives the fit of
+        `fit_atom_numbers`.
+    model : LossModel
+        Its exposure is that of all sub-bins together.
+
+    Returns
+    -------
+    TimeResolvedFit
+
+    Raises
+    ------
+    ValueError
+        If the counts are not usable, or no shot is possible under the model.
+    """
+    log_likelihood = shot_log_likelihood(counts, model)
+    top = log_likelihood.max(axis=1)
+    impossible = ~np.isfinite(top)
+    if impossible.all():
+        raise ValueError("expected counts that the model can give, found none in any shot")
+    remarks = []
+    if impossible.any():
+        remarks.append(
+            f"{impossible.sum()} of {len(top)} shots have counts that the model cannot give; they "
+            "are left out"
+        )
+    possible = log_likelihood[~impossible] - top[~impossible, None]
+    weights, _, gap = maximise(np.ones((1, len(possible))), np.exp(possible).T)
+    with np.errstate(divide="ignore"):
+        value = float(np.logaddexp.reduce(possible + np.log(weights[0]), axis=1).sum())
+    if gap[0] > TOLERANCE * max(1.0, 1e-3 * len(top)):
+        remarks.append(f"the fit may lack {gap[0]:.1e} of the best log-likelihood")
+    tell(remarks)
+    return TimeResolvedFit(
+        weights[0],
+        value + float(top[~impossible].sum()),
+        float(gap[0]),
+        _posterior(log_likelihood, weights[0]),
+        impossible,
+        tuple(remarks),
+    )
