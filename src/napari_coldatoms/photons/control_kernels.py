@@ -1,0 +1,266 @@
+"""Distributions of control counts and their derivatives by every parameter, compiled.
+
+Time is in units of the exposure here. A vector of parameters holds, in this order:
+
+- mean counts λ_i = r_i T for 0, 1, ... atoms;
+- ε, the probability of losing each single atom before counting begins;
+- γ_ij T for each channel of losses (i, j), as listed in an array (channels, 2);
+- the squared relative standard deviation of the brightness.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from napari_coldatoms.photons.chain_derivatives import chain_counts
+from napari_coldatoms.photons.quadrature import loss_integrals
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+CONSTANT = 1e-9
+"""Below this squared standard deviation the brightness is taken as constant."""
+
+# a step for differences by the squared standard deviation of the brightness
+_STEP = 1e-4
+# probabilities of n = 0 below exp(-600) are not the place to start from
+_SAFE = 600.0
+
+
+@njit(cache=True, nogil=True)
+def fill_counts(mean: float, variance: float, out: FloatArray) -> None:
+    """Write the distribution of counts with a mean and a squared sd of the brightness to `out`.
+
+    Poissonian, or negative binomial in a form that is exact for small variances as well.
+    """
+    if mean <= 0:
+        out[:] = 0.0
+        out[0] = 1.0
+        return
+    if variance < CONSTANT:
+        variance = 0.0
+        log_none = -mean
+    else:
+        log_none = -math.log1p(variance * mean) / variance
+    ratio = mean / (1 + variance * mean)
+    first = 0
+    log_first = log_none
+    if log_none < -_SAFE:
+        first = min(int(mean), out.size - 1)
+        log_first += first * math.log(ratio) - math.lgamma(first + 1.0)
+        for k in range(first):
+            log_first += math.log1p(variance * k)
+    value = math.exp(log_first)
+    out[first] = value
+    for n in range(first + 1, out.size):
+        value *= ratio * (1 + variance * (n - 1)) / n
+        out[n] = value
+    value = out[first]
+    for n in range(first, 0, -1):
+        value *= n / (ratio * (1 + variance * (n - 1)))
+        out[n - 1] = value
+
+
+@njit(cache=True, nogil=True)
+def add_difference(factor: float, values: FloatArray, out: FloatArray) -> None:
+    """Add ``factor * (values[n - 1] - values[n])``, the derivative of counts by their mean."""
+    out[0] -= factor * values[0]
+    for n in range(1, out.size):
+        out[n] += factor * (values[n - 1] - values[n])
+
+
+@njit(cache=True, nogil=True)
+def one_loss_counts(
+    theta: FloatArray,
+    atoms: int,
+    channels: IntArray,
+    nodes: FloatArray,
+    weights: FloatArray,
+    bottom: int,
+    top: int,
+    wanted: NDArray[np.bool_],
+    p: FloatArray,
+    dp: FloatArray,
+) -> None:
+    """Fill distributions and derivatives where a shot has one loss at most (Eq. 3)."""
+    bins = p.shape[1]
+    variance = theta[-1]
+    shape = 1 / variance if variance >= CONSTANT else math.inf
+    # the derivative of a negative binomial by its mean has one more in its shape
+    more = 1 + variance if variance >= CONSTANT else 1.0
+    counts, integral, moment = np.empty(bins), np.empty(bins), np.empty(bins)
+    slope_integral, slope_moment = np.empty(bins), np.empty(bins)
+    first = atoms + 2
+    for i in range(bottom, top + 1):
+        total = 0.0
+        for k in range(channels.shape[0]):
+            if channels[k, 0] == i:
+                total += theta[first + k]
+        stay = math.exp(-total)
+        fill_counts(theta[i], variance, counts)
+        p[i] = stay * counts
+        for k in range(first + channels.shape[0]):
+            if wanted[k]:
+                dp[k, i] = 0.0
+        for k in range(channels.shape[0]):
+            if channels[k, 0] == i and wanted[first + k]:
+                dp[first + k, i] = -stay * counts
+        if wanted[i]:
+            if more > 1:
+                fill_counts(theta[i] * more, variance / more, counts)
+            add_difference(stay, counts, dp[i, i])
+        for k in range(channels.shape[0]):
+            if channels[k, 0] != i:
+                continue
+            j = channels[k, 1]
+            loss = theta[first + k]
+            loss_integrals(theta[i], theta[j], total, 1.0, shape, nodes, weights, integral, moment)
+            p[i] += loss * integral
+            for other in range(channels.shape[0]):
+                if channels[other, 0] == i and wanted[first + other]:
+                    dp[first + other, i] -= loss * moment
+            if wanted[first + k]:
+                dp[first + k, i] += integral
+            if not (wanted[i] or wanted[j]):
+                continue
+            if more > 1:
+                loss_integrals(
+                    theta[i] * more,
+                    theta[j] * more,
+                    total,
+                    1.0,
+                    shape + 1,
+                    nodes,
+                    weights,
+                    slope_integral,
+                    slope_moment,
+                )
+            else:
+                slope_integral[:] = integral
+                slope_moment[:] = moment
+            if wanted[i]:
+                add_difference(loss, slope_moment, dp[i, i])
+            if wanted[j]:
+                slope_integral -= slope_moment
+                add_difference(loss, slope_integral, dp[j, i])
+
+
+@njit(cache=True, nogil=True)
+def pure_counts(
+    theta: FloatArray,
+    atoms: int,
+    channels: IntArray,
+    chain: bool,
+    nodes: FloatArray,
+    weights: FloatArray,
+    bottom: int,
+    top: int,
+    wanted: NDArray[np.bool_],
+    p: FloatArray,
+    dp: FloatArray,
+) -> None:
+    """Fill the distributions of counts for `bottom` to `top` atoms, and their derivatives.
+
+    Parameters
+    ----------
+    theta : (parameters,)
+    atoms : int
+        Largest number of atoms.
+    channels : (channels, 2)
+        Losses from, to.
+    chain : bool
+        Whether a shot can have several losses.
+    nodes, weights : (k,)
+        Quadrature on [0, 1] for shots with one loss at most.
+    bottom, top : int
+        Numbers of atoms that are asked for.
+    wanted : (parameters,)
+        Derivatives that are asked for; others are left as they are.
+    p : (atoms + 1, max_count + 1)
+        Out.
+    dp : (parameters, atoms + 1, max_count + 1)
+        Out.
+    """
+    if chain:
+        chain_counts(theta, atoms, channels, bottom, top, wanted, p, dp)
+    else:
+        one_loss_counts(theta, atoms, channels, nodes, weights, bottom, top, wanted, p, dp)
+    if wanted[-1]:
+        # by differences, one-sided where the brightness is constant
+        nothing = np.zeros(theta.size, dtype=np.bool_)
+        moved = theta.copy()
+        size = _STEP * (theta[-1] + 10 * _STEP)
+        low = theta[-1] - size if theta[-1] >= CONSTANT else 0.0
+        high = max(theta[-1], CONSTANT) + size
+        other = np.empty_like(p)
+        for sign in (-1, 1):
+            moved[-1] = high if sign > 0 else low
+            if chain:
+                chain_counts(moved, atoms, channels, bottom, top, nothing, other, dp)
+            else:
+                one_loss_counts(
+                    moved, atoms, channels, nodes, weights, bottom, top, nothing, other, dp
+                )
+            for i in range(bottom, top + 1):
+                if sign < 0:
+                    dp[-1, i] = -other[i] / (high - low)
+                else:
+                    dp[-1, i] += other[i] / (high - low)
+
+
+@njit(cache=True, nogil=True)
+def share(left: int, prepared: int, loss: float) -> tuple[float, float]:
+    """Return the probability that so many atoms are left of those prepared; its derivative."""
+    number = 1.0
+    for k in range(left):
+        number *= (prepared - k) / (k + 1.0)
+    gone = prepared - left
+    value = number * (1 - loss) ** left * loss**gone
+    slope = 0.0
+    if gone:
+        slope += number * gone * (1 - loss) ** left * loss ** (gone - 1)
+    if left:
+        slope -= number * left * (1 - loss) ** (left - 1) * loss**gone
+    return value, slope
+
+
+@njit(cache=True, nogil=True)
+def control_counts(
+    theta: FloatArray,
+    atoms: int,
+    prepared: int,
+    active: IntArray,
+    p: FloatArray,
+    dp: FloatArray,
+    c: FloatArray,
+    dc: FloatArray,
+) -> None:
+    """Fill the distribution of a control, whose atoms may be lost one by one before the counting.
+
+    Parameters
+    ----------
+    theta, atoms, p, dp
+        As in `pure_counts`.
+    prepared : int
+        Number of atoms of this control.
+    active : (k,)
+        Parameters by which derivatives are taken.
+    c : (max_count + 1,)
+        Out.
+    dc : (k, max_count + 1)
+        Out.
+    """
+    c[:] = 0.0
+    dc[:] = 0.0
+    for left in range(prepared + 1):
+        value, slope = share(left, prepared, theta[atoms + 1])
+        c += value * p[left]
+        for k in range(active.size):
+            if active[k] == atoms + 1:
+                dc[k] += slope * p[left]
+            elif value > 0:
+                dc[k] += value * dp[active[k], left]
