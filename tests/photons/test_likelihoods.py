@@ -30,7 +30,7 @@ def integral(h, mean, variance):
         top = log_integrand(peak) if peak > 0 else mpmath.mpf(0)
         edges = [peak + width * k for k in (-16, -8, -4, -2, 0, 2, 4, 8, 16, 40)]
         edges = [mpmath.mpf(0)] * (edges[0] > 0) + [max(e, mpmath.mpf(0)) for e in edges]
-        edges = sorted(set(edges)) + [edges[-1] + 60 * (width + 1 / (1 + beta))]
+        edges = [*sorted(set(edges)), edges[-1] + 60 * (width + 1 / (1 + beta))]
         total = mpmath.quad(
             lambda x: mpmath.exp(log_integrand(x) - top) if x > 0 else mpmath.mpf(power == 0), edges
         )
