@@ -56,7 +56,7 @@ def chain_counts(
         add_chain(theta, 1.0, 1.0, atoms, channels, bottom, top, wanted, p, dp)
         return
     fastest = theta[: top + 1].max()
-    number = min(12 + int(4 * math.sqrt(theta[-1]) * (1 + math.sqrt(theta[-1]) * fastest)), 80)
+    number = min(16 + int(5 * math.sqrt(theta[-1]) * (1 + math.sqrt(theta[-1]) * fastest)), 80)
     factors, weights = brightness_nodes(theta[-1], number)
     for node in range(number):
         if weights[node] > 1e-18:

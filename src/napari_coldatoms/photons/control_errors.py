@@ -12,14 +12,17 @@ from napari_coldatoms.photons.control_setting import Channel, ControlSetting
 from napari_coldatoms.photons.scoring import information
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
-# beyond it the counts do not tell the parameters apart
-_LARGEST_CONDITION = 1e12
+# eigenvalues of the scaled information below it mean nothing, as do parameters that have such a
+# part in their eigenvectors
+_SMALLEST_INFORMATION = 1e-11
+_PART = 1e-3
 
 
 @dataclass(frozen=True)
 class ControlErrors:
-    """Standard errors of fitted rates and losses; NaN where a parameter stands at its bound.
+    """Standard errors of fitted rates and losses; NaN for a parameter at its bound.
 
     Attributes
     ----------
@@ -51,13 +54,12 @@ def covariance(
     Returns
     -------
     (parameters, parameters)
-        0 for parameters that are not fitted. NaN for those at a bound, which are taken as exact for
-        the others; NaN altogether if the counts do not tell the parameters apart.
+        0 for parameters that are not fitted. NaN for those at a bound and those that the counts do
+        not tell apart; they are taken as exact for the others.
     """
     result = np.zeros((setting.size, setting.size))
     fitted = np.array(setting.fitted)
-    stuck = fitted[(theta[fitted] <= 0) | (theta[fitted] >= upper[fitted])]
-    free = np.setdiff1d(fitted, stuck)
+    free = fitted[(theta[fitted] > 0) & (theta[fitted] < upper[fitted])]
     outer = np.zeros((setting.size, setting.size))
     inner = np.zeros((setting.size, setting.size))
     for control, info in enumerate(informations(setting, theta, totals)):
@@ -68,23 +70,25 @@ def covariance(
             own = setting.own(control)
             outer[own] = info[own]
             inner[np.ix_(own, own)] = info[np.ix_(own, own)]
+    free = _determined(inner, free)
     selected = np.ix_(free, free)
-    outer, inner = outer[selected], inner[selected]
-    diagonal = np.diag(inner)
-    if len(free) and diagonal.min() > 0:
-        scale = 1 / np.sqrt(diagonal)
-        outer = outer * np.outer(scale, scale)
-        inner = inner * np.outer(scale, scale)
-        if np.linalg.cond(outer) < _LARGEST_CONDITION:
-            inverse = np.linalg.inv(outer)
-            result[selected] = inverse @ inner @ inverse.T * np.outer(scale, scale)
-        else:
-            result[selected] = math.nan
-    else:
-        result[selected] = math.nan
-    result[stuck] = math.nan
-    result[:, stuck] = math.nan
+    scale = 1 / np.sqrt(np.diag(inner)[free])
+    units = np.outer(scale, scale)
+    inverse = np.linalg.inv(outer[selected] * units)
+    result[selected] = inverse @ (inner[selected] * units) @ inverse.T * units
+    unknown = np.setdiff1d(fitted, free)
+    result[unknown] = math.nan
+    result[:, unknown] = math.nan
     return result
+
+
+def _determined(info: FloatArray, parameters: IntArray) -> IntArray:
+    """Return the parameters that the counts determine: those without a part in a null vector."""
+    parameters = parameters[np.diag(info)[parameters] > 0]
+    scale = 1 / np.sqrt(np.diag(info)[parameters])
+    values, vectors = np.linalg.eigh(info[np.ix_(parameters, parameters)] * np.outer(scale, scale))
+    flat = values < _SMALLEST_INFORMATION
+    return parameters[(np.abs(vectors[:, flat]) < _PART).all(axis=1)]
 
 
 def informations(setting: ControlSetting, theta: FloatArray, totals: FloatArray) -> FloatArray:

@@ -13,6 +13,8 @@ from napari_coldatoms.photons.control_setting import ControlSetting, atoms
 from napari_coldatoms.photons.goodness import Goodness, p_value
 from napari_coldatoms.photons.histogram import Histogram
 
+FloatArray = NDArray[np.float64]
+
 FEW_SHOTS = 20
 """Controls with fewer shots are remarked."""
 
@@ -22,6 +24,10 @@ DOUBTFUL = 1e-3
 # losses that happen so often within the exposure that the higher rate is hardly seen
 _FAST_LOSS = 50.0
 _MUCH_SINGLE_LOSS = 0.5
+# relative error of a rate that is remarked
+_HARDLY = 0.5
+# variances beyond the model's that call for a hint
+_WIDER = 1.3
 
 
 def histogram_remarks(histograms: Sequence[Histogram]) -> list[str]:
@@ -43,11 +49,12 @@ def histogram_remarks(histograms: Sequence[Histogram]) -> list[str]:
 
 def fit_remarks(
     setting: ControlSetting,
-    theta: NDArray[np.float64],
-    upper: NDArray[np.float64],
-    covariance: NDArray[np.float64],
+    theta: FloatArray,
+    upper: FloatArray,
+    covariance: FloatArray,
     tests: Sequence[Goodness],
     histograms: Sequence[Histogram],
+    expected: Sequence[FloatArray],
     *,
     ended: bool,
 ) -> list[str]:
@@ -56,15 +63,12 @@ def fit_remarks(
     if not ended:
         remarks.append("the fit of the controls did not come to its end")
     names = setting.names()
-    stuck = []
     for k in setting.fitted:
         if k in (setting.single_loss, setting.size - 1):
             continue  # none lost, or all alike, is nothing to wonder about
         if theta[k] <= 0:
-            stuck.append(k)
             remarks.append(f"the {names[k]} is at its bound, 0: no error can be given")
         elif theta[k] >= upper[k]:
-            stuck.append(k)
             remarks.append(
                 f"the {names[k]} is at its bound, {theta[k] / setting.exposure:.3g}/s: the counts "
                 "do not determine it"
@@ -74,10 +78,17 @@ def fit_remarks(
                 f"the {names[k]} is {theta[k]:.3g} per exposure: too fast to be told from atoms "
                 "that were lost before"
             )
-    undetermined = [k for k in setting.fitted if math.isnan(covariance[k, k])]
-    if len(undetermined) == len(setting.fitted) and len(stuck) < len(undetermined):
-        remarks.append("the controls do not determine all rates and losses: no errors can be given")
+    unknown = [
+        names[k] for k in setting.fitted if math.isnan(covariance[k, k]) and 0 < theta[k] < upper[k]
+    ]
+    if unknown:
+        remarks.append(f"the counts do not determine: {', '.join(unknown)}")
     rates = theta[: setting.atoms + 1]
+    remarks += [
+        f"the controls hardly determine the {names[k]}"
+        for k in range(1, setting.atoms + 1)
+        if math.sqrt(covariance[k, k]) > _HARDLY * theta[k] > 0
+    ]
     if (np.diff(rates) <= 0).any():
         listed = ", ".join(f"{rate / setting.exposure:.4g}" for rate in rates)
         remarks.append(
@@ -95,9 +106,22 @@ def fit_remarks(
         if test.p_value < DOUBTFUL:
             remarks.append(
                 f"the counts with {atoms(i)} do not follow the model: χ² per degree of freedom "
-                f"{test.reduced:.3g}, p = {test.p_value:.1g}"
+                f"{test.reduced:.3g}, p = {test.p_value:.1g}" + _wider(histograms[i], expected[i])
             )
     return remarks
+
+
+def _wider(found: Histogram, p: FloatArray) -> str:
+    """Return a hint if counts vary more than a model says."""
+    n = np.arange(len(p))
+    mean = n @ p / p.sum()
+    ratio = found.variance / float((n - mean) ** 2 @ p / p.sum())
+    if ratio < _WIDER:
+        return ""
+    return (
+        f"; they vary {ratio:.2g} times as much: look at check_counts, or fit with "
+        'brightness_sd="fit"'
+    )
 
 
 def _dispersion(dark: Histogram) -> list[str]:

@@ -118,6 +118,7 @@ def refit(fit: ControlFit, occurrences: Sequence[ArrayLike]) -> ControlSamples:
     for i, array in enumerate(arrays):
         histograms[:, i, : array.shape[1]] = array
     start = setting.theta(fit.model, fit.single_atom_loss)
+    start[0] = max(start[0], 0.5 / fit.histograms[0].total)
     means = start[: setting.atoms + 1]
     nodes, weights = setting.nodes(
         1.2 * float(means.max()) + 5.0, 2.0 * float(start[setting.atoms + 2 : -1].sum()) + 3.0

@@ -69,6 +69,9 @@ def joint(
 ) -> tuple[FloatArray, bool]:
     """Fit all controls together, from a start near by."""
     rows = np.array([0, setting.atoms])
+    start = start.copy()
+    # where no dark count was seen, a rate of zero would make those of other controls impossible
+    start[0] = max(start[0], 0.5 / occurrences[0].sum())
     _, theta, ended = _climb(
         start,
         np.array(setting.fitted),

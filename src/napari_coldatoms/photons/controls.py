@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.control_errors import ControlErrors, control_errors, covariance
+from napari_coldatoms.photons.control_kernels import share
 from napari_coldatoms.photons.control_remarks import fit_remarks, histogram_remarks
 from napari_coldatoms.photons.control_samples import ControlSamples, refit
 from napari_coldatoms.photons.control_setting import (
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-MOST_CONTROL_COUNTS = 20_000
+MOST_CONTROL_COUNTS = 10_000
 """Largest number of counts in a control shot that is fitted."""
 
 MOST_CHAIN_COUNTS = 2_000
 """The same where a shot can have several losses, which takes longer."""
+
+
+_NOTHING = 1e-10
 
 __all__ = ["ControlErrors", "ControlFit", "ControlSamples", "fit_controls", "refit"]
 
@@ -119,12 +123,7 @@ class ControlFit:
         """
         if not 0 <= prepared <= self.model.atoms:
             raise ValueError(f"expected 0 to {self.model.atoms} atoms, found {prepared}")
-        pure = self.model.distribution(max_count)
-        loss = self.single_atom_loss
-        return sum(
-            math.comb(prepared, left) * (1 - loss) ** left * loss ** (prepared - left) * pure[left]
-            for left in range(prepared + 1)
-        )
+        return _with_loss(self.model.distribution(max_count), prepared, self.single_atom_loss)
 
     def table(self) -> pd.DataFrame:
         """Return fitted parameters and their standard errors as a table.
@@ -235,6 +234,8 @@ def fit_histograms(
     theta, ended = stepwise(setting, occurrences, fixed_sd)
     if method == "joint":
         theta, ended = joint(setting, occurrences, theta)
+    # what is as good as nothing is nothing
+    theta[(theta < _NOTHING) & (np.arange(setting.size) > setting.atoms)] = 0.0
     return _result(setting, theta, histograms, max_count, ended=ended)
 
 
@@ -275,13 +276,10 @@ def _result(
     errors = covariance(setting, theta, totals, upper)
     model, loss = setting.model(theta), float(theta[setting.single_loss])
     pure = model.distribution(bins_for(max_count) - 1)
+    expected = [_with_loss(pure, i, loss) for i in range(len(histograms))]
     likelihood = 0.0
     tests = []
-    for i, h in enumerate(histograms):
-        p = sum(
-            math.comb(i, left) * (1 - loss) ** left * loss ** (i - left) * pure[left]
-            for left in range(i + 1)
-        )
+    for i, (h, p) in enumerate(zip(histograms, expected, strict=True)):
         seen = np.flatnonzero(h.occurrences)
         likelihood += float(h.occurrences[seen] @ np.log(np.maximum(p[seen], 1e-300)))
         tests.append(goodness(h.occurrences, h.total * p, len(setting.own(i))))
@@ -289,6 +287,9 @@ def _result(
     scale = setting.scale(theta)
     if not setting.fits_brightness:
         scale[-1] = 0.0
+    remarks = histogram_remarks(histograms) + fit_remarks(
+        setting, theta, upper, errors, tests, histograms, expected, ended=ended
+    )
     return ControlFit(
         model,
         loss,
@@ -300,8 +301,13 @@ def _result(
         histograms,
         setting,
         errors * np.outer(scale, scale),
-        tuple(
-            histogram_remarks(histograms)
-            + fit_remarks(setting, theta, upper, errors, tests, histograms, ended=ended)
-        ),
+        tuple(remarks),
     )
+
+
+def _with_loss(pure: FloatArray, prepared: int, loss: float) -> FloatArray:
+    """Return the distribution of a control whose atoms may be lost one by one beforehand."""
+    result = np.zeros(pure.shape[1])
+    for left in range(prepared + 1):
+        result += share(left, prepared, loss)[0] * pure[left]
+    return result

@@ -21,6 +21,8 @@ IntArray = NDArray[np.int64]
 MOST_STEPS = 200
 # a probability that is zero where there were counts
 _IMPOSSIBLE = 1e-300
+# a small step, in standard errors of a parameter when the others are known
+_SMALL = 0.1
 
 
 @njit(cache=True, nogil=True)
@@ -213,9 +215,15 @@ def climb(
                 trial[active[a]] = moved
         if gain < 2 * tolerance:
             if damping <= 1.0:
-                # the last step is taken unseen: it is too small to be wrong
-                theta[:] = trial
                 reached = True
+                # the last step is taken unseen, if it is too small to be wrong
+                for a in range(size):
+                    if free[a] and abs(trial[active[a]] - theta[active[a]]) > _SMALL / math.sqrt(
+                        info[a, a]
+                    ):
+                        break
+                else:
+                    theta[:] = trial
                 break
             if damping > 1e6:
                 break
