@@ -61,7 +61,7 @@ def test_distributions_and_their_derivatives(
         step = np.zeros(len(theta))
         step[k] = 1e-4 * max(value, 0.1)
         difference = (distribution(theta + step) - distribution(theta - step)) / (2 * step[k])
-        np.testing.assert_allclose(dp[k], difference, atol=max(2e-7, 20 * tolerance))
+        np.testing.assert_allclose(dp[k], difference, atol=5e-7)
 
 
 def test_the_derivative_by_the_brightness_is_right_where_it_is_constant() -> None:
