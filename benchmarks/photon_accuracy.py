@@ -31,6 +31,8 @@ from napari_coldatoms.photons.simplex import maximise
 from napari_coldatoms.photons.single_atom_loss import thinning, unthinning
 from napari_coldatoms.photons.thresholds import best_cuts
 
+THRESHOLD_SIZE = (2000, 1000)
+SIZES = ((600, 600), (2000, 2000), (3000, 3000), (100, 3000))
 REFERENCE = {
     "least squares, model": {
         (600, 600): 2.79,
@@ -38,7 +40,13 @@ REFERENCE = {
         (3000, 3000): 1.28,
         (100, 3000): 5.34,
     },
-    "Poisson, model": {(600, 600): 1.9, (2000, 2000): 0.97, (3000, 3000): 0.84, (100, 3000): 3.1},
+    "Poisson, model": {
+        THRESHOLD_SIZE: 1.28,
+        (600, 600): 1.9,
+        (2000, 2000): 0.97,
+        (3000, 3000): 0.84,
+        (100, 3000): 3.1,
+    },
     "Poisson, events": {
         (600, 600): 2.81,
         (2000, 2000): 1.24,
@@ -46,14 +54,12 @@ REFERENCE = {
         (100, 3000): 9.35,
     },
     "effective, events": {(600, 600): 3.12, (3000, 3000): 1.04, (100, 3000): 10.3},
-    "raw thresholds": {(2000, 1000): 9.3},
-    "thresholds, confusion matrix": {(2000, 1000): 1.55},
+    "raw thresholds": {THRESHOLD_SIZE: 9.3},
+    "thresholds, confusion matrix": {THRESHOLD_SIZE: 1.55},
 }
 """Δ in %, of an independent calculation, by (N_c, N_e)."""
 
-SIZES = ((600, 600), (2000, 2000), (3000, 3000), (100, 3000))
 _LARGE = 1_000_000  # shots of controls that stand for the truth
-_SPREAD = 10.0  # standard deviations above the largest mean that are kept
 
 
 def whole_simplex(resamples: int) -> np.ndarray:
@@ -216,8 +222,8 @@ def table_of_deltas(
 
 
 def table_of_thresholds(resamples: int = 100) -> dict[str, float]:
-    """Return Δ in % by thresholds and by the model, N_c = 2000 and N_e = 1000."""
-    given = trials(2000, 1000, whole_simplex(resamples))
+    """Return Δ in % by thresholds and by the model."""
+    given = trials(*THRESHOLD_SIZE, whole_simplex(resamples))
     raw, corrected = threshold_fits(given)
     return {
         "raw thresholds": delta(raw, given.truth),
