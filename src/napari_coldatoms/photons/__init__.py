@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_coldatoms.photons.comparison import Comparison, compare
 from napari_coldatoms.photons.control_errors import ControlErrors
 from napari_coldatoms.photons.controls import ControlFit, fit_controls
 from napari_coldatoms.photons.exposure import BestExposure, best_exposure
@@ -29,6 +30,7 @@ __all__ = [
     "PAPER_LOSS",
     "PAPER_MODEL",
     "BestExposure",
+    "Comparison",
     "ControlErrors",
     "ControlFit",
     "FitWarning",
@@ -40,6 +42,7 @@ __all__ = [
     "Thresholds",
     "TimeResolvedFit",
     "best_exposure",
+    "compare",
     "events_needed",
     "fit_controls",
     "fit_time_resolved",
