@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_coldatoms.images.absorption import optical_depth
 from napari_coldatoms.images.fluorescence import fluorescence
+from napari_coldatoms.images.regions import Regions, region_masks
 from napari_coldatoms.images.roles import (
     ROLES,
     RoleGuess,
@@ -30,6 +31,7 @@ from napari_coldatoms.images.stack import (
 __all__ = [
     "METADATA_KEY",
     "ROLES",
+    "Regions",
     "RoleGuess",
     "StackError",
     "assign_roles",
@@ -43,6 +45,7 @@ __all__ = [
     "optical_depth",
     "origin",
     "pixel_size",
+    "region_masks",
     "role_of_name",
     "shots",
     "spatial",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,28 @@ def orientation_of(layer: Any) -> dict[str, list[list[float]]]:
         if not np.allclose(matrix, np.eye(len(matrix))):
             found[key] = np.asarray(matrix, dtype=float).tolist()
     return found
+
+
+def to_world(
+    step: tuple[float, float],
+    first: tuple[float, float],
+    orientation: Mapping[str, Any] | None = None,
+) -> np.ndarray:
+    """Return the matrix (3, 3) that takes pixels ``(y, x, 1)`` to napari's world coordinates.
+
+    Parameters
+    ----------
+    step, first : (float, float)
+        Pixel size and place of the first pixel along y and x.
+    orientation : mapping, optional
+        What `orientation_of` returns.
+    """
+    further = {key: np.asarray(value, dtype=float) for key, value in (orientation or {}).items()}
+    matrix = np.eye(3)
+    matrix[:2, :2] = further.get("rotate", np.eye(2)) @ further.get("shear", np.eye(2))
+    matrix[:2, :2] *= np.asarray(step)
+    matrix[:2, 2] = first
+    return further.get("affine", np.eye(3)) @ matrix
 
 
 def unit_name(value: Any) -> str:
