@@ -205,6 +205,8 @@ def climb(
         for n in range(bins):
             inverse[n] = 1.0 / f[n]
             ratio[n] = share[n] * inverse[n]
+            if signed and n < filled:
+                y[n] = min(max(y[n], 0.1 * ratio[n]), 10.0 * ratio[n])
             d[n] = y[n] * inverse[n]
         gap = certificate(components, w, ratio, y, filled, bins, gradient)
         if gap < best_gap:
@@ -238,15 +240,18 @@ def climb(
         for n in range(filled, bins):
             ahead += (f[n] + up * df[n]) * (y[n] + down * dy[n])
         ahead /= conditions
-        target = min((ahead / mu) ** 3, 1.0) * mu
+        # no closer to the bounds than it takes: beyond, systems are solved less exactly
+        target = max(min((ahead / mu) ** 3, 1.0) * mu, 0.1 * tolerance / conditions)
 
-        # corrector: what the products of steps make wrong, towards the middle of the bounds
+        # corrector: what the products of steps make wrong, as far as they can be taken, and
+        # towards the middle of the bounds
+        part = up * down
         for n in range(bins):
-            work[n] = -df[n] * dy[n] * inverse[n]
+            work[n] = -part * df[n] * dy[n] * inverse[n]
         for n in range(filled, bins):
             work[n] += target * inverse[n]
         for i in range(atoms):
-            kept[i] = (target - dw[i] * dz[i]) / w[i]
+            kept[i] = (target - part * dw[i] * dz[i]) / w[i]
             right[i] += kept[i] + dot(components, i, work, 0, bins)
         solve(square, right, atoms, dw)
         mix(components, dw, bins, df)

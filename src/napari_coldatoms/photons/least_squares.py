@@ -66,7 +66,7 @@ def fit_all(
         p = components[b if len(components) > 1 else 0]
         if b == 0 or len(components) > 1:
             scale = _products(p, square)
-            bounded = _conditions(p, conditions) if keep_positive else 0
+            bounded = conditions_of(p, conditions) if keep_positive else 0
         total = occurrences[b].sum()
         for i in range(atoms):
             linear[i] = 0.0
@@ -79,7 +79,7 @@ def fit_all(
             w[i] = (1.0 - AWAY_FROM_BOUNDS) * first[i] + AWAY_FROM_BOUNDS / atoms
         unit = total * total * scale
         aim = max(tolerance / unit, 4e-16)
-        gap[b] = unit * _descend(square, linear, conditions, bounded, aim, w, rows, room, sides)
+        gap[b] = unit * descend(square, linear, conditions, bounded, aim, w, rows, room, sides)
         mix(p, w, k, expected)
         objective[b] = 0.0
         for n in range(k):
@@ -104,7 +104,7 @@ def _products(components: Array, out: Array) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _conditions(components: Array, out: Array) -> int:
+def conditions_of(components: Array, out: Array) -> int:
     """Write the bins with negative entries, each over its lowest; return how many there are."""
     atoms, k = components.shape
     count = 0
@@ -118,7 +118,7 @@ def _conditions(components: Array, out: Array) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _descend(
+def descend(
     square: Array,
     linear: Array,
     conditions: Array,

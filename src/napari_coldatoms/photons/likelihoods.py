@@ -72,12 +72,7 @@ def effective_log_likelihood(
         shapes = ", ".join(str(values.shape) for values in arrays)
         raise ValueError(f"expected shapes that broadcast, found {shapes}") from error
     out = np.empty(h.size)
-    _effective_of_each(
-        np.ascontiguousarray(h).ravel(),
-        np.ascontiguousarray(mu).ravel(),
-        np.ascontiguousarray(var).ravel(),
-        out,
-    )
+    _effective_of_each(h.flatten(), mu.flatten(), var.flatten(), out)
     return out.reshape(h.shape)
 
 
