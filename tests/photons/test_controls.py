@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from napari_coldatoms.photons.controls import ControlFit, fit_controls, refit
+from napari_coldatoms.photons.controls import ControlFit, fit_controls, fit_histograms, refit
 from napari_coldatoms.photons.histogram import Histogram
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.remarks import FitWarning
@@ -155,6 +155,20 @@ def test_standard_errors_are_the_scatter_of_fits(method: str, sd: float) -> None
     assert (
         abs(again.rates.mean(axis=0) - fit.model.rates) < 0.2 * np.array(fit.stderr.rates)
     ).all()
+
+
+@pytest.mark.parametrize("method", ["steps", "joint"])
+def test_the_goodness_of_fits_is_uniform(method: str) -> None:
+    first = fit_controls(draw(MODEL, (300, 1500, 3000), seed=21), 1e-3, method=method)
+    rng = np.random.default_rng(22)
+    drawn = [_drawn(first, i, shots, 300, rng) for i, shots in enumerate((300, 1500, 3000))]
+    fits = [
+        fit_histograms(tuple(Histogram(o[b]) for o in drawn), 1e-3, method=method)
+        for b in range(300)
+    ]
+    for i in (1, 2):
+        p_values = [fit.goodness[i].p_value for fit in fits]
+        assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
 def _drawn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_coldatoms.photons.checks import CountChecks, check_controls, check_counts
 from napari_coldatoms.photons.comparison import Comparison, compare
 from napari_coldatoms.photons.control_errors import ControlErrors
 from napari_coldatoms.photons.controls import ControlFit, fit_controls
@@ -33,6 +34,7 @@ __all__ = [
     "Comparison",
     "ControlErrors",
     "ControlFit",
+    "CountChecks",
     "FitWarning",
     "Goodness",
     "Histogram",
@@ -42,6 +44,8 @@ __all__ = [
     "Thresholds",
     "TimeResolvedFit",
     "best_exposure",
+    "check_controls",
+    "check_counts",
     "compare",
     "events_needed",
     "fit_controls",
