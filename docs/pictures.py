@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from napari_coldatoms import backend, clouds, lattice, optical_depth, samples
+from napari_coldatoms import backend, clouds, lattice, optical_depth, photons, samples
 from napari_coldatoms.analyses import DetectClouds
 
 IMAGES = Path(__file__).parent / "images"
@@ -99,6 +99,40 @@ def lattice_sites() -> None:
     figure.savefig(IMAGES / "lattice.png", dpi=80)
 
 
+def photon_counts() -> None:
+    """Draw controls with their models, and a sample with what each atom number gives of it."""
+    controls = photons.simulate_controls(photons.PAPER_MODEL, 2000, single_atom_loss=0.03, rng=1)
+    truth = [0.3, 0.3, 0.4]
+    sample = photons.simulate_mixture(photons.PAPER_MODEL, truth, 1000, rng=2).counts
+    known = photons.fit_controls(controls, photons.PAPER_MODEL.exposure)
+    found = photons.fit_atom_numbers(sample, known)
+    colours = ("tab:green", "tab:orange", "tab:blue")
+    names = ("no atom", "1 atom", "2 atoms")
+    figure = plt.figure(figsize=(12, 4.4), layout="constrained")
+    left, right = figure.subfigures(1, 2)
+    n = np.arange(51)
+    for atoms, axis in enumerate(left.subplots(3, 1, sharex=True)):
+        counts = controls[atoms]
+        axis.bar(n, np.bincount(counts, minlength=51)[:51], 1.0, color=colours[atoms], alpha=0.4)
+        axis.plot(n, len(counts) * known.expected(atoms, 50), color=colours[atoms])
+        axis.set_title(names[atoms], y=0.7, loc="right")
+    axis.set_xlabel("counts")
+    left.supylabel("control shots")
+    axis = right.subplots()
+    axis.bar(n, np.bincount(sample, minlength=51)[:51], 1.0, color="0.8", label="sample")
+    below = np.zeros(51)
+    pure = known.model.distribution(50)
+    for atoms, share in enumerate(found.probabilities):
+        above = below + len(sample) * share * pure[atoms]
+        label = f"{names[atoms]}, {100 * share:.1f} % ({100 * truth[atoms]:.0f} % true)"
+        axis.fill_between(n, below, above, color=colours[atoms], alpha=0.5, lw=0, label=label)
+        below = above
+    axis.plot(n, below, color="k", lw=1)
+    axis.set(xlabel="counts", ylabel="shots")
+    axis.legend()
+    figure.savefig(IMAGES / "photons.png", dpi=80)
+
+
 def draw_outlines(axis: Axes, cloud: clouds.Cloud) -> None:
     """Draw the box and the 1/e² ellipse of a cloud."""
     y0, x0, y1, x1 = cloud.box
@@ -114,3 +148,4 @@ if __name__ == "__main__":
     time_of_flight()
     detected()
     lattice_sites()
+    photon_counts()

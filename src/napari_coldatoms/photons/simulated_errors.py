@@ -14,6 +14,7 @@ from napari_coldatoms.photons.histogram import control_histograms, histogram
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.shares import checked_events, checked_probabilities
 from napari_coldatoms.photons.simulate import simulate_controls, simulate_mixture
+from napari_coldatoms.photons.time_resolved import fit_time_resolved
 
 FloatArray = NDArray[np.float64]
 
@@ -52,6 +53,7 @@ def simulated_errors(
     control_shares: ArrayLike | None = None,
     single_atom_loss: float = 0.0,
     fixed_numbers: bool = False,
+    bins: int = 1,
     rng: np.random.Generator | int | None = None,
 ) -> SimulatedErrors:
     """Return the errors of whole simulated measurements: controls, their fit, sample, its fit.
@@ -59,7 +61,8 @@ def simulated_errors(
     Parameters
     ----------
     model, probabilities, events, control_events, control_shares, single_atom_loss
-        As in `predicted_errors`. Without `control_events` the fits have the true rates and losses.
+        As in `predicted_errors`. The fits know `brightness_sd`, and without `control_events` the
+        rates and losses, too.
     repeats : int
         Number of measurements. The errors of n repeats are themselves uncertain by 1 / √(2n).
     likelihood, basis
@@ -67,6 +70,9 @@ def simulated_errors(
     fixed_numbers : bool
         Whether shots of the controls, and of each atom number in the sample, are just as many as
         their share, instead of drawn.
+    bins : int
+        Equal parts of the exposure that are counted apart in the sample, which is then fitted by
+        `fit_time_resolved`; controls are fitted to whole counts.
     rng : numpy.random.Generator or int, optional
         Random generator or seed.
 
@@ -75,6 +81,11 @@ def simulated_errors(
     ValueError
         If an argument is out of its range.
     """
+    if bins > 1 and (likelihood != "poisson" or basis == "events"):
+        raise ValueError(
+            'expected likelihood "poisson" and the model for several bins, found '
+            f'likelihood "{likelihood}" and basis "{basis}"'
+        )
     rng = np.random.default_rng(rng)
     truth = checked_probabilities(probabilities, model.atoms + 1)
     estimates = np.empty((checked_events(repeats, "repeats"), model.atoms + 1))
@@ -90,11 +101,19 @@ def simulated_errors(
                 rng=rng,
             )
             known = fit_histograms(
-                control_histograms(controls), model.exposure, losses=tuple(model.losses)
+                control_histograms(controls),
+                model.exposure,
+                losses=tuple(model.losses),
+                brightness_sd=model.brightness_sd,
             )
-        sample = histogram(
-            simulate_mixture(model, truth, events, fixed_numbers=fixed_numbers, rng=rng).counts
-        )
+        counts = simulate_mixture(
+            model, truth, events, fixed_numbers=fixed_numbers, bins=bins, rng=rng
+        ).counts
+        if bins > 1:
+            fitted = known.model if isinstance(known, ControlFit) else known
+            estimate[:] = fit_time_resolved(counts, fitted).probabilities
+            continue
+        sample = histogram(counts)
         setting = fit_setting(known, sample.max_count, likelihood=likelihood, basis=basis)
         # without a warning: one of many measurements may well be a bad one
         estimate[:] = fit_histogram(sample, setting)[0].probabilities
