@@ -95,12 +95,12 @@ def test_layers_lie_as_napari_shows_them(image_place, layer_place):
     image = Image(np.zeros(SHAPE), **image_place)
     stack = from_layer(image)
     middle = Points([[0, 0]], **layer_place).world_to_data(image.data_to_world((5.6, 8.2)))
-    points = Points([middle], size=7, **layer_place)
+    points = Points([middle], size=7.3, **layer_place)
     shapes = Shapes(**layer_place)
     box = np.array([[-3.1, -4.2], [-3.1, 3.4], [2.3, 3.4], [2.3, -4.2]]) + middle
     shapes.add([box, box], shape_type=["rectangle", "ellipse"])
     found = region_masks(points, stack).masks[0]
-    expected = inside_by_napari(points, image, lambda p: np.hypot(*(p - middle)) <= 3.5)
+    expected = inside_by_napari(points, image, lambda p: np.hypot(*(p - middle)) <= 3.65)
     np.testing.assert_array_equal(found, expected)
     rectangle, ellipse = region_masks(shapes, stack).masks
     low, high = box[0], box[2]
