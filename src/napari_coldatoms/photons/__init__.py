@@ -7,9 +7,12 @@ from napari_coldatoms.photons.comparison import Comparison, compare
 from napari_coldatoms.photons.control_errors import ControlErrors
 from napari_coldatoms.photons.controls import ControlFit, fit_controls
 from napari_coldatoms.photons.exposure import BestExposure, best_exposure
+from napari_coldatoms.photons.fit import AtomNumberFit, fit_atom_numbers
 from napari_coldatoms.photons.goodness import Goodness
 from napari_coldatoms.photons.histogram import Histogram, histogram
+from napari_coldatoms.photons.likelihoods import effective_log_likelihood
 from napari_coldatoms.photons.loss_model import LossModel
+from napari_coldatoms.photons.model_choice import ModelChoice, atom_number_table, choose_model
 from napari_coldatoms.photons.planning import events_needed, mean_error, plan, predicted_errors
 from napari_coldatoms.photons.remarks import FitWarning
 from napari_coldatoms.photons.simulate import (
@@ -19,6 +22,7 @@ from napari_coldatoms.photons.simulate import (
     simulate_controls,
     simulate_mixture,
 )
+from napari_coldatoms.photons.single_atom_loss import correct_single_atom_loss
 from napari_coldatoms.photons.thresholds import Share, Thresholds, thresholds
 from napari_coldatoms.photons.time_resolved import (
     TimeResolvedFit,
@@ -30,6 +34,7 @@ from napari_coldatoms.photons.time_resolved import (
 __all__ = [
     "PAPER_LOSS",
     "PAPER_MODEL",
+    "AtomNumberFit",
     "BestExposure",
     "Comparison",
     "ControlErrors",
@@ -39,15 +44,21 @@ __all__ = [
     "Goodness",
     "Histogram",
     "LossModel",
+    "ModelChoice",
     "Share",
     "SimulatedMixture",
     "Thresholds",
     "TimeResolvedFit",
+    "atom_number_table",
     "best_exposure",
     "check_controls",
     "check_counts",
+    "choose_model",
     "compare",
+    "correct_single_atom_loss",
+    "effective_log_likelihood",
     "events_needed",
+    "fit_atom_numbers",
     "fit_controls",
     "fit_time_resolved",
     "histogram",
