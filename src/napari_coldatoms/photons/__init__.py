@@ -9,6 +9,7 @@ from napari_coldatoms.photons.controls import ControlFit, fit_controls
 from napari_coldatoms.photons.exposure import BestExposure, best_exposure
 from napari_coldatoms.photons.fit import AtomNumberFit, fit_atom_numbers
 from napari_coldatoms.photons.goodness import Goodness
+from napari_coldatoms.photons.grid_search import grid_search
 from napari_coldatoms.photons.histogram import Histogram, histogram
 from napari_coldatoms.photons.likelihoods import effective_log_likelihood
 from napari_coldatoms.photons.loss_model import LossModel
@@ -61,6 +62,7 @@ __all__ = [
     "fit_atom_numbers",
     "fit_controls",
     "fit_time_resolved",
+    "grid_search",
     "histogram",
     "mean_error",
     "plan",

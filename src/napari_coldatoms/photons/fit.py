@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -148,15 +148,37 @@ def fit_histogram(
     data: Histogram, setting: ModelSetting | EventSetting
 ) -> tuple[AtomNumberFit, list[str]]:
     """Fit without a warning; return the doubts apart."""
-    n = np.repeat(np.arange(data.max_count + 1), setting.unreachable(data.occurrences))
-    if len(n) == data.total:
-        raise ValueError(
-            f"expected counts that {setting.source} can give, found none: {_some(n)} counts"
-        )
-    kept = setting.merge(data.occurrences)
+    kept = kept_occurrences(data, setting)
     weights, value, gap = setting.maximise(kept[None])
-    w = weights[0]
-    goodness = setting.goodness(kept, w)
+    result, doubts = fit_result(data, setting, kept, weights[0], float(value[0]), float(gap[0]))
+    if result.optimality_gap > setting.tolerance(data.total):
+        doubts.append(f"the fit did not reach its optimum: {gap[0]:.1g} may be missing")
+        result = replace(result, remarks=(*result.remarks, doubts[-1]))
+    return result, doubts
+
+
+def kept_occurrences(data: Histogram, setting: ModelSetting | EventSetting) -> FloatArray:
+    """Return a histogram in the bins of the fit, less what nothing gives."""
+    kept = setting.merge(data.occurrences)
+    if kept.sum() == 0:
+        some = _some(np.flatnonzero(data.occurrences))
+        raise ValueError(
+            f"expected counts that {setting.source} can give, found none: {some} counts"
+        )
+    return kept
+
+
+def fit_result(
+    data: Histogram,
+    setting: ModelSetting | EventSetting,
+    kept: FloatArray,
+    weights: FloatArray,
+    value: float,
+    gap: float,
+) -> tuple[AtomNumberFit, list[str]]:
+    """Return what weights mean, and the doubts apart."""
+    n = np.repeat(np.arange(data.max_count + 1), setting.unreachable(data.occurrences))
+    goodness = setting.goodness(kept, weights)
     doubts = [*setting.doubts]
     if len(n):
         shots = "1 shot is" if len(n) == 1 else f"{len(n)} shots are"
@@ -166,22 +188,21 @@ def fit_histogram(
     if goodness.p_value < setting.unlikely:
         doubts.append(
             f"the fit does not describe the counts: χ² of {goodness.chi2:.4g} for "
-            f"{goodness.dof} degrees of freedom, p = {goodness.p_value:.1g}"
+            f"{goodness.dof} degree{'s' * (goodness.dof > 1)} of freedom, "
+            f"p = {goodness.p_value:.1g}"
         )
-    if gap[0] > setting.tolerance(data.total):
-        doubts.append(f"the fit did not reach its optimum: {gap[0]:.1g} may be missing")
-    expected, components = setting.curves(w, kept.sum(), data.max_count)
+    expected, components = setting.curves(weights, kept.sum(), data.max_count)
     result = AtomNumberFit(
-        probabilities=w,
-        log_likelihood=float(value[0]),
-        optimality_gap=float(gap[0]),
+        probabilities=weights,
+        log_likelihood=value,
+        optimality_gap=gap,
         goodness=goodness,
         dropped_counts=n,
         expected=expected,
         components=components,
         likelihood=setting.likelihood,
         basis=setting.basis,
-        raw_probabilities=setting.raw(w),
+        raw_probabilities=setting.raw(weights),
         bins=setting.bins,
         remarks=(*setting.notes, *doubts),
     )
