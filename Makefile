@@ -31,6 +31,7 @@ $(VENV)/.installed: pyproject.toml tools/system_packages.sh
 	# kernels are compiled now, not when someone waits for them
 	$(BIN)/python -m napari_coldatoms.clouds.compiled
 	$(BIN)/python -m napari_coldatoms.lattice.compiled
+	$(BIN)/python -m napari_coldatoms.photons.compiled
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "napari_coldatoms"
-COMPILED = ("clouds", "lattice", "statistics")
+COMPILED = ("clouds", "lattice", "photons", "statistics")
 
 
 def pytest_configure() -> None:
