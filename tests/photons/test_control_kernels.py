@@ -21,7 +21,7 @@ THREE = ((1.0, 15.0, 29.0, 41.0), {(1, 0): 0.1, (2, 1): 0.8, (2, 0): 0.4, (3, 2)
 
 def _evaluate(theta: np.ndarray, channels: list, chain: bool) -> tuple[np.ndarray, np.ndarray]:
     atoms = len(theta) - len(channels) - 3
-    nodes, weights = (np.array(x) for x in legendre(theta.max(), 3.0))
+    nodes, weights = legendre(theta.max(), 3.0)
     p = np.zeros((atoms + 1, BINS))
     dp = np.zeros((len(theta), atoms + 1, BINS))
     wanted = np.ones(len(theta), dtype=bool)

@@ -48,14 +48,18 @@ def chain_counts(
     dp: FloatArray,
 ) -> None:
     """Fill distributions and derivatives for `bottom` to `top` atoms; see `pure_counts`."""
-    p[bottom : top + 1] = 0.0
-    for k in range(theta.size):
-        if wanted[k]:
-            dp[k, bottom : top + 1] = 0.0
+    for i in range(bottom, top + 1):
+        for n in range(p.shape[1]):
+            p[i, n] = 0.0
+            for k in range(theta.size):
+                if wanted[k]:
+                    dp[k, i, n] = 0.0
     if theta[-1] < _CONSTANT:
         add_chain(theta, 1.0, 1.0, atoms, channels, bottom, top, wanted, p, dp)
         return
-    fastest = theta[: top + 1].max()
+    fastest = 0.0
+    for i in range(top + 1):
+        fastest = max(fastest, theta[i])
     number = min(16 + int(5 * math.sqrt(theta[-1]) * (1 + math.sqrt(theta[-1]) * fastest)), 80)
     factors, weights = brightness_nodes(theta[-1], number)
     for node in range(number):
@@ -104,7 +108,8 @@ def add_chain(
             number += 1
     now, then = np.zeros((states, bins)), np.zeros((states, bins))
     slope, next_slope = np.zeros((number, states, bins)), np.zeros((number, states, bins))
-    now[:, 0] = 1.0
+    for i in range(states):
+        now[i, 0] = 1.0
     step = 0
     left = 1.0
     while True:

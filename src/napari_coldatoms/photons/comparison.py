@@ -23,6 +23,7 @@ from napari_coldatoms.photons.goodness import (
     pair,
 )
 from napari_coldatoms.photons.histogram import Counts, CountsByAtomNumber, Histogram, histogram
+from napari_coldatoms.photons.quadrature import legendre
 
 FloatArray = NDArray[np.float64]
 
@@ -175,7 +176,7 @@ def _slopes(controls: ControlFit, number: int, bins: int) -> FloatArray:
     """Return the derivatives of a control's distribution by all parameters (parameters, bins)."""
     setting = controls.setting
     theta = setting.theta(controls.model, controls.single_atom_loss)
-    nodes, weights = setting.nodes(
+    nodes, weights = legendre(
         float(theta[: setting.atoms + 1].max()), float(theta[setting.atoms + 2 : -1].sum())
     )
     p = np.zeros((setting.atoms + 1, bins))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.control_setting import Channel, ControlSetting
+from napari_coldatoms.photons.quadrature import legendre
 from napari_coldatoms.photons.scoring import information
 
 FloatArray = NDArray[np.float64]
@@ -97,7 +98,7 @@ def informations(setting: ControlSetting, theta: FloatArray, totals: FloatArray)
     sd = math.sqrt(theta[-1])
     bins = math.ceil(mean + (8 + 10 * sd) * math.sqrt(mean + theta[-1] * mean**2) + 15)
     decay = float(theta[setting.atoms + 2 : -1].sum())
-    nodes, weights = setting.nodes(mean, decay)
+    nodes, weights = legendre(mean, decay)
     return information(
         theta,
         totals,

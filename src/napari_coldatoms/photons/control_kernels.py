@@ -38,7 +38,8 @@ def fill_counts(mean: float, variance: float, out: FloatArray) -> None:
     Poissonian, or negative binomial in a form that is exact for small variances as well.
     """
     if mean <= 0:
-        out[:] = 0.0
+        for n in range(out.size):
+            out[n] = 0.0
         out[0] = 1.0
         return
     if variance < CONSTANT:
@@ -63,6 +64,21 @@ def fill_counts(mean: float, variance: float, out: FloatArray) -> None:
     for n in range(first, 0, -1):
         value *= n / (ratio * (1 + variance * (n - 1)))
         out[n - 1] = value
+
+
+# loops instead of expressions with arrays: numba compiles them many times faster
+@njit(cache=True, nogil=True)
+def set_scaled(factor: float, values: FloatArray, out: FloatArray) -> None:
+    """Write values times a factor."""
+    for n in range(out.size):
+        out[n] = factor * values[n]
+
+
+@njit(cache=True, nogil=True)
+def add_scaled(factor: float, values: FloatArray, out: FloatArray) -> None:
+    """Add values times a factor."""
+    for n in range(out.size):
+        out[n] += factor * values[n]
 
 
 @njit(cache=True, nogil=True)
@@ -102,13 +118,13 @@ def one_loss_counts(
                 total += theta[first + k]
         stay = math.exp(-total)
         fill_counts(theta[i], variance, counts)
-        p[i] = stay * counts
+        set_scaled(stay, counts, p[i])
         for k in range(first + channels.shape[0]):
             if wanted[k]:
-                dp[k, i] = 0.0
+                set_scaled(0.0, counts, dp[k, i])
         for k in range(channels.shape[0]):
             if channels[k, 0] == i and wanted[first + k]:
-                dp[first + k, i] = -stay * counts
+                set_scaled(-stay, counts, dp[first + k, i])
         if wanted[i]:
             if more > 1:
                 fill_counts(theta[i] * more, variance / more, counts)
@@ -119,12 +135,12 @@ def one_loss_counts(
             j = channels[k, 1]
             loss = theta[first + k]
             loss_integrals(theta[i], theta[j], total, 1.0, shape, nodes, weights, integral, moment)
-            p[i] += loss * integral
+            add_scaled(loss, integral, p[i])
             for other in range(channels.shape[0]):
                 if channels[other, 0] == i and wanted[first + other]:
-                    dp[first + other, i] -= loss * moment
+                    add_scaled(-loss, moment, dp[first + other, i])
             if wanted[first + k]:
-                dp[first + k, i] += integral
+                add_scaled(1.0, integral, dp[first + k, i])
             if not (wanted[i] or wanted[j]):
                 continue
             if more > 1:
@@ -140,12 +156,12 @@ def one_loss_counts(
                     slope_moment,
                 )
             else:
-                slope_integral[:] = integral
-                slope_moment[:] = moment
+                set_scaled(1.0, integral, slope_integral)
+                set_scaled(1.0, moment, slope_moment)
             if wanted[i]:
                 add_difference(loss, slope_moment, dp[i, i])
             if wanted[j]:
-                slope_integral -= slope_moment
+                add_scaled(-1.0, slope_moment, slope_integral)
                 add_difference(loss, slope_integral, dp[j, i])
 
 
@@ -186,6 +202,13 @@ def pure_counts(
         Out.
     """
     if chain:
+        # perhaps more atoms than asked for have several losses
+        chain = False
+        for k in range(channels.shape[0]):
+            for after in range(channels.shape[0]):
+                if channels[k, 0] <= top and channels[after, 0] == channels[k, 1]:
+                    chain = True
+    if chain:
         chain_counts(theta, atoms, channels, bottom, top, wanted, p, dp)
     else:
         one_loss_counts(theta, atoms, channels, nodes, weights, bottom, top, wanted, p, dp)
@@ -196,7 +219,8 @@ def pure_counts(
         size = _STEP * (theta[-1] + 10 * _STEP)
         low = theta[-1] - size if theta[-1] >= CONSTANT else 0.0
         high = max(theta[-1], CONSTANT) + size
-        other = np.empty_like(p)
+        other = np.empty(p.shape)
+        last = theta.size - 1
         for sign in (-1, 1):
             moved[-1] = high if sign > 0 else low
             if chain:
@@ -207,9 +231,9 @@ def pure_counts(
                 )
             for i in range(bottom, top + 1):
                 if sign < 0:
-                    dp[-1, i] = -other[i] / (high - low)
+                    set_scaled(-1 / (high - low), other[i], dp[last, i])
                 else:
-                    dp[-1, i] += other[i] / (high - low)
+                    add_scaled(1 / (high - low), other[i], dp[last, i])
 
 
 @njit(cache=True, nogil=True)
@@ -254,13 +278,14 @@ def control_counts(
     dc : (k, max_count + 1)
         Out.
     """
-    c[:] = 0.0
-    dc[:] = 0.0
+    set_scaled(0.0, p[0], c)
+    for k in range(active.size):
+        set_scaled(0.0, p[0], dc[k])
     for left in range(prepared + 1):
         value, slope = share(left, prepared, theta[atoms + 1])
-        c += value * p[left]
+        add_scaled(value, p[left], c)
         for k in range(active.size):
             if active[k] == atoms + 1:
-                dc[k] += slope * p[left]
+                add_scaled(slope, p[left], dc[k])
             elif value > 0:
-                dc[k] += value * dp[active[k], left]
+                add_scaled(value, dp[active[k], left], dc[k])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.photons.control_setting import ControlSetting, bins_for
+from napari_coldatoms.photons.quadrature import legendre
 from napari_coldatoms.photons.scoring import fit_stages, pure_distributions
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ControlSamples:
         setting = self.setting
         means = self.parameters[:, : setting.atoms + 1]
         decay = self.parameters[:, setting.atoms + 2 : -1].sum(axis=1)
-        nodes, weights = setting.nodes(float(means.max()), float(decay.max(initial=0.0)))
+        nodes, weights = legendre(float(means.max()), float(decay.max(initial=0.0)))
         return pure_distributions(
             self.parameters,
             setting.atoms,
@@ -120,7 +121,7 @@ def refit(fit: ControlFit, occurrences: Sequence[ArrayLike]) -> ControlSamples:
     start = setting.theta(fit.model, fit.single_atom_loss)
     start[0] = max(start[0], 0.5 / fit.histograms[0].total)
     means = start[: setting.atoms + 1]
-    nodes, weights = setting.nodes(
+    nodes, weights = legendre(
         1.2 * float(means.max()) + 5.0, 2.0 * float(start[setting.atoms + 2 : -1].sum()) + 3.0
     )
     stages, rows = setting.stages()

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from napari_coldatoms.photons.control_kernels import CONSTANT
 from napari_coldatoms.photons.histogram import Histogram
 from napari_coldatoms.photons.loss_model import LossModel
-from napari_coldatoms.photons.quadrature import legendre
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -124,11 +123,6 @@ class ControlSetting:
         result[self.single_loss] = _MOST_SINGLE_LOSS
         result[-1] = _MOST_VARIANCE
         return result
-
-    def nodes(self, spread: float, decay: float) -> tuple[FloatArray, FloatArray]:
-        """Return a quadrature over the time of a loss, as arrays of the kernels' own type."""
-        nodes, weights = legendre(spread, decay)
-        return np.array(nodes), np.array(weights)
 
     def model(self, theta: FloatArray) -> LossModel:
         """Return the model with these parameters."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.control_setting import ControlSetting
+from napari_coldatoms.photons.quadrature import legendre
 from napari_coldatoms.photons.scoring import MOST_STEPS, climb
 
 FloatArray = NDArray[np.float64]
@@ -86,7 +87,7 @@ def joint(
 def climb_arguments(setting: ControlSetting, occurrences: FloatArray) -> tuple:
     """Return what every climb is given."""
     max_count = int(np.flatnonzero(occurrences.any(axis=0))[-1])
-    nodes, weights = setting.nodes(1.5 * max_count, 60.0)
+    nodes, weights = legendre(1.5 * max_count, 60.0)
     room = np.zeros((setting.size, *occurrences.shape))
     return (
         setting.upper(max_count),

@@ -13,12 +13,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_coldatoms.photons.control_kernels import control_counts, pure_counts
+from napari_coldatoms.photons.control_kernels import control_counts, pure_counts, set_scaled
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-MOST_STEPS = 200
+MOST_STEPS = np.int64(200)
+# typed, so that numba does not compile a version for this number alone
+_ZERO = np.int64(0)
 # a probability that is zero where there were counts
 _IMPOSSIBLE = 1e-300
 # a small step, in standard errors of a parameter when the others are known
@@ -30,7 +32,9 @@ def score(
     occurrences: FloatArray, c: FloatArray, dc: FloatArray, gradient: FloatArray, info: FloatArray
 ) -> float:
     """Add gradient and expected (Fisher) information of one control; return its log-likelihood."""
-    total = occurrences.sum()
+    total = 0.0
+    for n in range(occurrences.size):
+        total += occurrences[n]
     result = 0.0
     size = dc.shape[0]
     for n in range(c.size):
@@ -153,7 +157,8 @@ def climb(
     elif bottom > 0:
         # what does not change
         for k in range(theta.size):
-            dp[k, :bottom] = 0.0
+            for i in range(bottom):
+                set_scaled(0.0, p[i], dp[k, i])
         pure_counts(
             theta,
             atoms,
@@ -161,7 +166,7 @@ def climb(
             chain,
             nodes,
             weights,
-            0,
+            _ZERO,
             bottom - 1,
             np.zeros(theta.size, dtype=np.bool_),
             p,
@@ -177,17 +182,19 @@ def climb(
     reached = False
     for iteration in range(most_steps):
         pure_counts(trial, atoms, channels, chain, nodes, weights, bottom, rows[1], wanted, p, dp)
-        new_gradient[:] = 0.0
-        new_info[:] = 0.0
+        for a in range(size):
+            new_gradient[a] = 0.0
+            for b in range(size):
+                new_info[a, b] = 0.0
         value = 0.0
         for i in range(rows[0], rows[1] + 1):
             control_counts(trial, atoms, i, active, p, dp, c, dc)
             value += score(occurrences[i], c, dc, new_gradient, new_info)
         if iteration == 0 or value >= likelihood:
             likelihood = value
-            theta[:] = trial
-            gradient[:] = new_gradient
-            info[:] = new_info
+            set_scaled(1.0, trial, theta)
+            gradient, new_gradient = new_gradient, gradient
+            info, new_info = new_info, info
             damping *= 0.1
             if damping < 1e-5:
                 damping = 0.0
@@ -200,14 +207,14 @@ def climb(
             at_bottom = theta[active[a]] <= 0 and gradient[a] <= 0
             at_top = theta[active[a]] >= upper[active[a]] and gradient[a] >= 0
             free[a] = not (at_bottom or at_top) and info[a, a] > 0
-        step[:] = gradient
+        set_scaled(1.0, gradient, step)
         while not solve(info, damping, free, step):
             damping = max(10 * damping, 1e-3)
             if damping > 1e8:
                 break
-            step[:] = gradient
+            set_scaled(1.0, gradient, step)
         gain = 0.0
-        trial[:] = theta
+        set_scaled(1.0, theta, trial)
         for a in range(size):
             if free[a]:
                 moved = min(max(theta[active[a]] + step[a], 0.0), upper[active[a]])
@@ -223,7 +230,7 @@ def climb(
                     ):
                         break
                 else:
-                    theta[:] = trial
+                    set_scaled(1.0, trial, theta)
                 break
             if damping > 1e6:
                 break
@@ -271,7 +278,7 @@ def fit_stages(
     reached = np.ones(sets, dtype=np.bool_)
     for b in range(sets):
         theta = result[b]
-        theta[:] = start
+        set_scaled(1.0, start, theta)
         for stage in range(rows.shape[0]):
             number = 0
             while number < start.size and stages[stage, number] >= 0:
@@ -331,7 +338,7 @@ def information(
         chain,
         nodes,
         weights,
-        0,
+        _ZERO,
         atoms,
         np.ones(size, dtype=np.bool_),
         p,
@@ -366,6 +373,6 @@ def pure_distributions(
     nothing = np.zeros(thetas.shape[1], dtype=np.bool_)
     for b in range(thetas.shape[0]):
         pure_counts(
-            thetas[b], atoms, channels, chain, nodes, weights, 0, atoms, nothing, result[b], dp
+            thetas[b], atoms, channels, chain, nodes, weights, _ZERO, atoms, nothing, result[b], dp
         )
     return result
