@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_coldatoms.photons.bootstrap import Intervals, bootstrap
 from napari_coldatoms.photons.checks import CountChecks, check_controls, check_counts
 from napari_coldatoms.photons.comparison import Comparison, compare
 from napari_coldatoms.photons.control_errors import ControlErrors
@@ -44,6 +45,7 @@ __all__ = [
     "FitWarning",
     "Goodness",
     "Histogram",
+    "Intervals",
     "LossModel",
     "ModelChoice",
     "Share",
@@ -52,6 +54,7 @@ __all__ = [
     "TimeResolvedFit",
     "atom_number_table",
     "best_exposure",
+    "bootstrap",
     "check_controls",
     "check_counts",
     "choose_model",

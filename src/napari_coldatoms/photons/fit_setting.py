@@ -53,6 +53,17 @@ class ModelSetting:
     source: str = "the model"
     bins: None = None
 
+    @property
+    def size(self) -> int:
+        """Number of bins."""
+        return self.components.shape[1]
+
+    def bin_of(self, counts: IntArray) -> IntArray:
+        """Return the bin of each shot, the one after the last where no component reaches."""
+        inside = np.minimum(counts, self.size - 1)
+        reached = (counts < self.size) & (self.components.max(axis=0) > 0)[inside]
+        return np.where(reached, inside, self.size)
+
     def unreachable(self, occurrences: IntArray) -> IntArray:
         """Return how many shots with n counts no component gives."""
         return _unreached(occurrences, self.components.max(axis=0) > 0)
@@ -123,6 +134,16 @@ class EventSetting:
     @property
     def _reached(self) -> NDArray[np.bool_]:
         return self.events.counts.max(axis=0) > 0
+
+    @property
+    def size(self) -> int:
+        """Number of bins."""
+        return len(self.events.first)
+
+    def bin_of(self, counts: IntArray) -> IntArray:
+        """Return the bin of each shot, the one after the last where no control reaches."""
+        inside = np.searchsorted(self.events.first, counts, side="right") - 1
+        return np.where(self._reached[inside], inside, self.size)
 
     def unreachable(self, occurrences: IntArray) -> IntArray:
         """Return how many shots with n counts are in bins that no control reaches."""
@@ -236,7 +257,7 @@ def fit_setting(
             'expected "poisson" or "least-squares" for a model-based fit, found "effective", '
             "which is about counted controls"
         )
-    model, controls, loss = _parts(model_or_controls, single_atom_loss)
+    model, controls, loss = parts_of(model_or_controls, single_atom_loss)
     if basis == "auto":
         basis = "model" if model is not None and likelihood != "effective" else "events"
     if basis == "model":
@@ -265,7 +286,7 @@ def fit_setting(
     )
 
 
-def _parts(
+def parts_of(
     model_or_controls: LossModel | ControlFit | CountsByAtomNumber, loss: float | None
 ) -> tuple[LossModel | None, tuple[Histogram, ...] | None, float]:
     """Return model, controls and loss, as far as they are known."""
