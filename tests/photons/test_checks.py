@@ -10,6 +10,7 @@ from napari_coldatoms.photons.checks import check_controls, check_counts
 from napari_coldatoms.photons.controls import fit_controls
 from napari_coldatoms.photons.histogram import Histogram
 from napari_coldatoms.photons.loss_model import LossModel
+from napari_coldatoms.photons.remarks import FitWarning
 from napari_coldatoms.photons.run_order import best_block, correlations, group_p_value, groups_of
 
 MODEL = LossModel((1e3, 15e3, 29e3), {(2, 1): 800.0, (2, 0): 400.0}, 1e-3)
@@ -126,6 +127,19 @@ def test_controls_are_checked_against_their_fit() -> None:
     checks = check_controls(fit_controls(counts, 1e-3))
     assert [check.fano_p > 1e-3 for check in checks] == [True] * 3
     assert [check.shots for check in checks] == [1000] * 3
+
+
+def test_a_few_lost_atoms_are_no_dispersion() -> None:
+    rng = np.random.default_rng(11)
+    counts = [MODEL.sample(rng.binomial(i, 0.97, 1000), rng=rng) for i in range(2)]
+    assert check_counts(counts[1]).fano_p < 1e-3
+    assert not check_controls(fit_controls(counts, 1e-3))[1].remarks
+    noisy = LossModel(MODEL.rates, MODEL.losses, MODEL.exposure, brightness_sd=0.3)
+    counts = [noisy.sample(rng.binomial(i, 0.97, 1000), rng=rng) for i in range(2)]
+    with pytest.warns(FitWarning, match="brightness_sd"):
+        fit = fit_controls(counts, 1e-3)
+    assert "the expected ones" in check_controls(fit)[1].remarks[0]
+    assert not check_controls(fit_controls(counts, 1e-3, brightness_sd="fit"))[1].remarks
 
 
 def test_histograms_have_no_order() -> None:

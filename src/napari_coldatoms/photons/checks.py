@@ -132,8 +132,9 @@ def check_counts(
     expected : (max_count + 1,) array, optional
         Distribution of counts that is expected, of any norm: `ControlFit.expected` of a control,
         `AtomNumberFit.expected` of a mixture. By default the Poisson distribution of the same mean.
-        That is right for shots of one atom number without losses, such as controls of 0 atoms and
-        (but for a few lost ones) of 1 atom; counts of different atom numbers vary more by nature.
+        That is right for shots of one atom number without any loss, such as controls of 0 atoms.
+        Counts of different atom numbers vary more by nature, and so do controls of 1 atom of which
+        a few were lost: see `check_controls`.
     groups : int, optional
         Number of points of the run chart; by default `GROUPS`, or fewer for few shots.
 
