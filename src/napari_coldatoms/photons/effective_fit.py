@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_coldatoms.photons.interior_point import log_factorial
+from napari_coldatoms.photons.interior_point import copy, log_factorial
 from napari_coldatoms.photons.least_squares import conditions_of, descend
 from napari_coldatoms.photons.likelihoods import effective, slope
 
@@ -86,7 +86,10 @@ def _climb_all(
         s = b if several else 0
         used = 0
         for n in range(k):
-            if counts[s, :, n].max() > 0.0:
+            most = 0.0
+            for i in range(atoms):
+                most = max(most, counts[s, i, n])
+            if most > 0.0:
                 for i in range(atoms):
                     reached[i, used] = counts[s, i, n]
                 h[used] = occurrences[b, n]
@@ -101,14 +104,15 @@ def _climb_all(
         for n in range(used):
             constant += log_factorial(h[n])
         value[b] = -math.inf
-        weights[b] = start[s]
+        copy(start[s], weights[b])
         for attempt in range(atoms + 2):
             if attempt == 0:
-                place[:] = first[b]
+                copy(first[b], place)
             elif attempt == 1:
-                place[:] = start[s]
+                copy(start[s], place)
             else:
-                place[:] = 0.3 * start[s]
+                for i in range(atoms):
+                    place[i] = 0.3 * start[s, i]
                 place[attempt - 2] += 0.7
             found = _climb(
                 h, used, reached, totals[s], unmix[s], components, conditions, bounded, start[s],
@@ -116,7 +120,7 @@ def _climb_all(
             )  # fmt: skip
             if found - constant > value[b]:
                 value[b] = found - constant
-                weights[b] = place
+                copy(place, weights[b])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -139,7 +143,9 @@ def _climb(
     square, room = np.empty((atoms, atoms)), np.empty((atoms, atoms))
     rows, sides = np.empty((5, max(bounded, 1))), np.empty((9, atoms))
     goal, trial = np.empty(atoms), np.empty(atoms)
-    shots = h[:used].sum()
+    shots = 0.0
+    for n in range(used):
+        shots += h[n]
     for i in range(atoms):
         w[i] = (1.0 - _AWAY_FROM_BOUNDS) * w[i] + _AWAY_FROM_BOUNDS * start[i]
     value = _value(h, used, counts, totals, unmix, w, mean, variance)
@@ -154,14 +160,18 @@ def _climb(
                     weight = 1.0 / max(mean[n] + variance[n], 0.1)
                     total += components[i, n] * components[j, n] * weight
                 square[i, j] = square[j, i] = total * shots * shots
-        largest = np.diag(square).max()
+        largest = 0.0
+        for i in range(atoms):
+            largest = max(largest, square[i, i])
         for i in range(atoms):
             linear[i] = gradient[i]
             for j in range(atoms):
                 linear[i] += square[i, j] * w[j]
-        goal[:] = start
-        square /= largest
-        linear /= largest
+        for i in range(atoms):
+            linear[i] /= largest
+            for j in range(atoms):
+                square[i, j] /= largest
+        copy(start, goal)
         descend(square, linear, conditions, bounded, 1e-14, goal, rows, room, sides)
         promise = 0.0
         for i in range(atoms):
@@ -181,7 +191,7 @@ def _climb(
         if not better > value:
             break
         value = better
-        w[:] = trial
+        copy(trial, w)
     return value
 
 
@@ -197,9 +207,11 @@ def _value(
     variance: Array,
 ) -> float:
     """Return the likelihood without its constant; write mean and variance of each bin."""
-    shots = h[:used].sum()
-    mean[:] = 0.0
-    variance[:] = 0.0
+    shots = 0.0
+    for n in range(used):
+        shots += h[n]
+    for n in range(used):
+        mean[n] = variance[n] = 0.0
     for i in range(len(w)):
         raw = 0.0
         for j in range(len(w)):
@@ -228,10 +240,12 @@ def _slopes(
 ) -> None:
     """Write the derivatives of the likelihood by the weights."""
     atoms = len(w)
-    shots = h[:used].sum()
+    shots = 0.0
+    for n in range(used):
+        shots += h[n]
     raw, by_raw = np.zeros(atoms), np.zeros(atoms)
-    mean[:] = 0.0
-    variance[:] = 0.0
+    for n in range(used):
+        mean[n] = variance[n] = 0.0
     for i in range(atoms):
         for j in range(atoms):
             raw[i] += unmix[i, j] * w[j]

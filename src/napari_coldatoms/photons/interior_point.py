@@ -53,6 +53,31 @@ def log_factorial(h: float) -> float:
     return math.lgamma(h + 1.0)
 
 
+# loops instead of expressions with arrays: numba compiles them many times faster
+@njit(cache=True, nogil=True, error_model="numpy")
+def copy(values: Array, out: Array) -> None:
+    """Write values into an array of the same length."""
+    for i in range(len(out)):
+        out[i] = values[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def total_of(values: Array) -> float:
+    """Return the sum of values."""
+    total = 0.0
+    for i in range(len(values)):
+        total += values[i]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def normalise(values: Array, out: Array) -> None:
+    """Write values divided by their sum."""
+    total = total_of(values)
+    for i in range(len(out)):
+        out[i] = values[i] / total
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def factorise(matrix: Array, size: int) -> None:
     """Replace the lower triangle of a positive definite matrix by its Cholesky factor.
@@ -131,7 +156,7 @@ def certificate(
     gradient: Array,
 ) -> float:
     """Write the gradient ``Σ p_i t / f`` and return the gap of the weights made to sum to 1."""
-    total = weights.sum()
+    total = total_of(weights)
     largest = -math.inf
     for i in range(len(weights)):
         gradient[i] = dot(components, i, ratio, 0, filled)
@@ -184,7 +209,8 @@ def climb(
     mix(components, w, bins, f)
     for n in range(filled):
         ratio[n] = share[n] / f[n]
-    y[filled:bins] = 0.0
+    for n in range(filled, bins):
+        y[n] = 0.0
     gap = certificate(components, w, ratio, y, filled, bins, gradient)
     # feasible from the start: Σ p y + z = 1
     shrink = 1.0 / (1.05 * max(gap + 1.0, 1.0))
@@ -194,7 +220,7 @@ def climb(
         y[n] = 0.1 / (f[n] * conditions)
     for i in range(atoms):
         z[i] = max(1.0 - dot(components, i, y, 0, bins), 1e-3)
-    best[:] = w
+    copy(w, best)
     best_gap = math.inf
 
     for _ in range(_MOST_STEPS):
@@ -211,7 +237,7 @@ def climb(
         gap = certificate(components, w, ratio, y, filled, bins, gradient)
         if gap < best_gap:
             best_gap = gap
-            best[:] = w
+            copy(w, best)
         if gap <= tolerance:
             break
         _hessian(components, atoms, bins, d, square)
@@ -268,7 +294,7 @@ def climb(
         for n in range(bins):
             y[n] = max(y[n] + down * dy[n], 1e-300)
 
-    w[:] = best / best.sum()
+    normalise(best, w)
     return max(best_gap, 0.0)
 
 

@@ -18,7 +18,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_coldatoms.photons.interior_point import AWAY_FROM_BOUNDS, TINY, factorise, mix, solve
+from napari_coldatoms.photons.interior_point import (
+    AWAY_FROM_BOUNDS,
+    TINY,
+    copy,
+    factorise,
+    mix,
+    normalise,
+    solve,
+    total_of,
+)
 
 Array = NDArray[np.float64]
 
@@ -67,7 +76,7 @@ def fit_all(
         if b == 0 or len(components) > 1:
             scale = _products(p, square)
             bounded = conditions_of(p, conditions) if keep_positive else 0
-        total = occurrences[b].sum()
+        total = total_of(occurrences[b])
         for i in range(atoms):
             linear[i] = 0.0
             for n in range(k):
@@ -99,7 +108,9 @@ def _products(components: Array, out: Array) -> float:
         largest = max(largest, out[i, i])
     if largest == 0.0:
         largest = 1.0
-    out /= largest
+    for i in range(atoms):
+        for j in range(atoms):
+            out[i, j] /= largest
     return largest
 
 
@@ -109,7 +120,9 @@ def conditions_of(components: Array, out: Array) -> int:
     atoms, k = components.shape
     count = 0
     for n in range(k):
-        lowest = components[:, n].min()
+        lowest = components[0, n]
+        for i in range(1, atoms):
+            lowest = min(lowest, components[i, n])
         if lowest < 0.0:
             for i in range(atoms):
                 out[i, count] = components[i, n] / -lowest
@@ -146,13 +159,15 @@ def descend(
     s, ds, y, dy, work = rows[0], rows[1], rows[2], rows[3], rows[4]
     gradient, z, dw, dz = sides[0], sides[1], sides[2], sides[3]
     right, kept, ones, v, best = sides[4], sides[5], sides[6], sides[7], sides[8]
-    ones[:] = 1.0
-    best[:] = w
+    for i in range(atoms):
+        ones[i] = 1.0
+    copy(w, best)
     best_gap = math.inf
     mix(conditions, w, bounded, s)
     for n in range(bounded):
         y[n] = 0.1 / (s[n] * (atoms + bounded))
-    z[:] = 0.1
+    for i in range(atoms):
+        z[i] = 0.1
     for _ in range(_MOST_STEPS):
         mix(conditions, w, bounded, s)
         for n in range(bounded):  # cancellation shall not leave the bounds
@@ -171,7 +186,7 @@ def descend(
             mu += w[i] * z[i]
         if along - lowest < best_gap:
             best_gap = along - lowest
-            best[:] = w
+            copy(w, best)
         if best_gap <= tolerance:
             break
         for n in range(bounded):
@@ -185,7 +200,7 @@ def descend(
             room[i, i] += z[i] / w[i]
         factorise(room, atoms)
         solve(room, ones, atoms, v)
-        excess = 1.0 - w.sum()
+        excess = 1.0 - total_of(w)
 
         # predictor
         for i in range(atoms):
@@ -226,7 +241,7 @@ def descend(
             z[i] = max(z[i] + way * dz[i], 1e-300)
         for n in range(bounded):
             y[n] = max(y[n] + way * dy[n], 1e-300)
-    w[:] = best / best.sum()
+    normalise(best, w)
     return max(best_gap, 0.0)
 
 
@@ -234,7 +249,7 @@ def descend(
 def _step(factor: Array, right: Array, inverse_ones: Array, excess: float, out: Array) -> None:
     """Solve the system with the condition that the sum of the step is `excess`."""
     solve(factor, right, len(out), out)
-    multiplier = (out.sum() - excess) / inverse_ones.sum()
+    multiplier = (total_of(out) - excess) / total_of(inverse_ones)
     for i in range(len(out)):
         out[i] -= multiplier * inverse_ones[i]
 
