@@ -25,7 +25,7 @@ SUFFIXES = (".h5", ".hdf5", ".hdf")
 EXPECTED = "an HDF5 file with pictures"
 
 # smaller ones are tables of numbers
-_SMALLEST = 8
+SMALLEST_PICTURE = 8
 _TIME = re.compile(r"\d{1,2}[:.]\d{2}[:.]\d{2}([.,]\d+)?")
 
 
@@ -105,7 +105,7 @@ def _pictures_by_group(path: Path, file: Any) -> dict[str, list[Any]]:
     def visit(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf":
             return
-        if item.shape is None or len(item.shape) < 2 or min(item.shape[-2:]) < _SMALLEST:
+        if item.shape is None or len(item.shape) < 2 or min(item.shape[-2:]) < SMALLEST_PICTURE:
             return
         try:
             check_array(path, item.shape, item.dtype)

@@ -29,7 +29,7 @@ def load_npy(path: Path, lazy: Lazy) -> list[Plain]:
         if file.read(6) != b"\x93NUMPY":
             raise ReadError(path, EXPECTED_NPY, describe_content(path))
         file.seek(0)
-        _, dtype = _header(file)
+        _, dtype = header_of(file)
     if dtype.hasobject:
         raise ReadError(path, "real numbers", "Python objects (pickled), which are never opened")
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -59,7 +59,7 @@ def load_npz(path: Path, lazy: Lazy) -> tuple[list[Plain], dict[str, Any]]:
     coords: dict[str, Any] = {}
     with np.load(path, allow_pickle=False) as archive, zipfile.ZipFile(path) as members:
         for name in archive.files:
-            shape, dtype = _header_of_member(members, name)
+            shape, dtype = header_of_member(members, name)
             if dtype.hasobject:
                 found = f"Python objects (pickled) in {name!r}, which are never opened"
                 raise ReadError(path, "real numbers", found)
@@ -80,7 +80,8 @@ def load_npz(path: Path, lazy: Lazy) -> tuple[list[Plain], dict[str, Any]]:
     return pictures, coords
 
 
-def _header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
+def header_of(file: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and type of the array in an open npy file."""
     from numpy.lib import format as npy
 
     version = npy.read_magic(file)
@@ -89,10 +90,11 @@ def _header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _header_of_member(members: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
+def header_of_member(members: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and type of an array in an open npz archive."""
     stored = name if name in members.namelist() else f"{name}.npy"
     with members.open(stored) as file:
-        return _header(file)
+        return header_of(file)
 
 
 def _load_slice(path: Path, index: tuple[slice, ...]) -> np.ndarray:
