@@ -186,6 +186,22 @@ def test_varying_brightness_gives_negative_binomials(method):
     )
 
 
+@pytest.mark.parametrize("brightness_sd", [1e-5, 1e-3, 0.03, 0.3, 1.0])
+def test_negative_binomials_are_exact(brightness_sd):
+    model = LossModel((2.0, 40.0), {}, 1.0, brightness_sd=brightness_sd)
+    counts = [0, 1, 17, 40, 60, 110]
+    with mpmath.workdps(50):
+        shape, mean = mpmath.mpf(model.shape), mpmath.mpf(40)
+        exact = [
+            mpmath.rf(shape, n)
+            / mpmath.factorial(n)
+            * (1 + mean / shape) ** -shape
+            * (mean / (mean + shape)) ** n
+            for n in counts
+        ]
+    assert largest_error([model.distribution(110)[1, counts]], [exact]) < 1e-11
+
+
 @pytest.mark.parametrize("brightness_sd", [0.1, 0.5])
 def test_varying_brightness_with_losses(brightness_sd):
     model = LossModel(PAPER.rates, PAPER.losses, 1.0, brightness_sd=brightness_sd)

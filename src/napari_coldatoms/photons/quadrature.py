@@ -63,13 +63,12 @@ def add_counts(mean: float, weight: float, shape: float, out: FloatArray) -> Non
         return
     # from the most probable count outwards nothing overflows, and what underflows is negligible
     if math.isinf(shape):
-        ratio, extra, scale = mean, 0.0, mean
         top = min(int(mean), last)
         start = weight * math.exp(top * math.log(mean) - mean - math.lgamma(top + 1.0))
         value = start
         out[top] += value
         for n in range(top + 1, last + 1):
-            value *= ratio / n
+            value *= mean / n
             out[n] += value
         value = start
         inverse = 1 / mean
@@ -77,25 +76,23 @@ def add_counts(mean: float, weight: float, shape: float, out: FloatArray) -> Non
             value *= n * inverse
             out[n - 1] += value
         return
-    extra = shape
     scale = mean / (mean + shape)
     top = min(max(int(mean * (shape - 1) / shape), 0), last)
-    start = weight * math.exp(
-        math.lgamma(shape + top)
-        - math.lgamma(shape)
-        - math.lgamma(top + 1.0)
-        - shape * math.log1p(mean / shape)
-        + top * math.log(scale)
-    )
+    # lnΓ(shape + top) - lnΓ(shape) would lose its digits where the shape is large
+    log_start = top * math.log(mean / (1 + mean / shape)) - math.lgamma(top + 1.0)
+    log_start -= shape * math.log1p(mean / shape)
+    for k in range(1, top):
+        log_start += math.log1p(k / shape)
+    start = weight * math.exp(log_start)
     value = start
     out[top] += value
     for n in range(top + 1, last + 1):
-        value *= scale * (extra + n - 1) / n
+        value *= scale * (shape + n - 1) / n
         out[n] += value
     value = start
     inverse = 1 / scale
     for n in range(top, 0, -1):
-        value *= n * inverse / (extra + n - 1)
+        value *= n * inverse / (shape + n - 1)
         out[n - 1] += value
 
 
