@@ -1,0 +1,83 @@
+"""Doubts about counted atoms in words of the parameters, each once, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from napari_coldatoms.photons.control_setting import atoms
+
+if TYPE_CHECKING:
+    from napari_coldatoms.analyses.count_result import CountResult
+    from napari_coldatoms.photons.checks import CountChecks
+
+# what functions advise to who writes scripts, and what the parameters are called
+_ADVICE = (
+    ('look at check_counts, or fit with brightness_sd="fit"', "fit a varying brightness"),
+    ('fit controls with brightness_sd="fit"', "fit a varying brightness"),
+    ("bootstrap with block=", "set the block to at least "),
+)
+_FITTED_ALREADY = "a varying brightness does not explain it"
+# what to do about remarks that begin or go on like this, where they do not say so themselves
+_MORE_ADVICE = (
+    ("the loss from 1 to 0 atoms is at its bound, 0", "leave out the one-atom loss"),
+    (
+        "do not follow the model",
+        "try a one-atom loss, a varying brightness, or the basis 'events'",
+    ),
+    (
+        "the fit does not describe the counts",
+        "were the controls taken under the same conditions? Or try the basis 'events'",
+    ),
+    ("left out, which", "were the controls taken under the same conditions?"),
+    ("the mean drifts by", "take controls and sample in turn, and set a block for the intervals"),
+)
+_WRONG_ORDER = "are the controls in the wrong order?"
+_SAME_AS_WRONG_ORDER = ("expected rates that rise", "rates do not rise", "mean counts do not rise")
+# remarks that say what was done, and no doubt
+_NOTES = ("bins of ",)
+
+
+def remarks_of(result: CountResult) -> tuple[str, ...]:
+    """Return all doubts about a result, each once."""
+    varying = result.analysis.varying_brightness
+    fitted = [*result.known.remarks, *result.fit.remarks, *result.intervals.remarks]
+    found = [text for text in fitted if not text.startswith(_NOTES)]
+    if any(_WRONG_ORDER in text for text in found):
+        found = [text for text in found if not text.startswith(_SAME_AS_WRONG_ORDER)]
+    for number, check in enumerate(result.control_checks):
+        told = any(f"with {atoms(number)}" in text and "vary" in text for text in found)
+        found += [
+            f"controls of {atoms(number)}: {text}"
+            for text in _of_check(check, result.analysis.block)
+            if not (told and _is_dispersion(text))
+        ]
+    found += [f"sample: {text}" for text in _of_check(result.sample_check, result.analysis.block)]
+    if result.thresholds is None:
+        found.append("there are no thresholds: counts do not rise with the atom number")
+    return tuple(dict.fromkeys(_in_plain_words(found, varying=varying)))
+
+
+def _of_check(check: CountChecks, block: int) -> list[str]:
+    """Return the doubts of a check, less those that the block takes care of."""
+    enough = check.block is not None and block >= check.block
+    return [text for text in check.remarks if not (enough and "bootstrap with block=" in text)]
+
+
+def _is_dispersion(text: str) -> bool:
+    return text.startswith("counts vary")
+
+
+def _in_plain_words(remarks: Iterable[str], *, varying: bool) -> list[str]:
+    found = []
+    for text in remarks:
+        for advice, words in _ADVICE:
+            if varying and "brightness" in words:
+                words = _FITTED_ALREADY
+            text = text.replace(advice, words)
+        for beginning, advice in _MORE_ADVICE:
+            told = any(words in text for words in (_FITTED_ALREADY, *(w for _, w in _ADVICE)))
+            if beginning in text and not told:
+                text = f"{text}; {advice}"
+        found.append(text)
+    return found
