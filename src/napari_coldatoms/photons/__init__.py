@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_coldatoms.photons.bootstrap import Intervals, bootstrap
+from napari_coldatoms.photons.camera_gain import CameraGain, em_kernel
 from napari_coldatoms.photons.checks import CountChecks, check_controls, check_counts
 from napari_coldatoms.photons.comparison import Comparison, compare
 from napari_coldatoms.photons.control_errors import ControlErrors
@@ -25,6 +26,7 @@ from napari_coldatoms.photons.simulate import (
     simulate_mixture,
 )
 from napari_coldatoms.photons.single_atom_loss import correct_single_atom_loss
+from napari_coldatoms.photons.site_counts import SiteCounts, counts_from_stack
 from napari_coldatoms.photons.thresholds import Share, Thresholds, thresholds
 from napari_coldatoms.photons.time_resolved import (
     TimeResolvedFit,
@@ -38,6 +40,7 @@ __all__ = [
     "PAPER_MODEL",
     "AtomNumberFit",
     "BestExposure",
+    "CameraGain",
     "Comparison",
     "ControlErrors",
     "ControlFit",
@@ -50,6 +53,7 @@ __all__ = [
     "ModelChoice",
     "Share",
     "SimulatedMixture",
+    "SiteCounts",
     "Thresholds",
     "TimeResolvedFit",
     "atom_number_table",
@@ -60,7 +64,9 @@ __all__ = [
     "choose_model",
     "compare",
     "correct_single_atom_loss",
+    "counts_from_stack",
     "effective_log_likelihood",
+    "em_kernel",
     "events_needed",
     "fit_atom_numbers",
     "fit_controls",
