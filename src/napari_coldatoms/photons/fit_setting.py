@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.effective_fit import maximise_effective
 from napari_coldatoms.photons.event_basis import EventBasis, Rebin, event_basis
+from napari_coldatoms.photons.fit_goodness import component_errors, mixture_goodness
 from napari_coldatoms.photons.goodness import Goodness, first_bins, from_bins, goodness
 from napari_coldatoms.photons.histogram import CountsByAtomNumber, Histogram, control_histograms
 from napari_coldatoms.photons.loss_model import LossModel
@@ -52,6 +53,7 @@ class ModelSetting:
     unlikely: float = 1e-3  # p-values below are told
     source: str = "the model"
     bins: None = None
+    controls: ControlFit | None = None  # whose errors count in χ²
 
     @property
     def size(self) -> int:
@@ -88,9 +90,12 @@ class ModelSetting:
         return largest_gap(self.likelihood, shots)
 
     def goodness(self, occurrences: FloatArray, weights: FloatArray) -> Goodness:
-        """Return χ² of one histogram."""
-        expected = occurrences.sum() * (weights @ self.components)
-        return goodness(occurrences, expected, len(weights) - 1)
+        """Return χ² of one histogram, with the errors of fitted controls."""
+        if self.controls is None:
+            expected = occurrences.sum() * (weights @ self.components)
+            return goodness(occurrences, expected, len(weights) - 1)
+        errors = component_errors(self.controls, self.size - 1)
+        return mixture_goodness(occurrences, weights, self.components, errors)
 
     def curves(
         self, weights: FloatArray, shots: float, max_count: int
@@ -267,7 +272,14 @@ def fit_setting(
                 "controls"
             )
         return ModelSetting(
-            model_components(model, max_count), likelihood, _order(model.mean_counts, "rates")
+            model_components(model, max_count),
+            likelihood,
+            _order(model.mean_counts, "rates"),
+            controls=(
+                None
+                if isinstance(model_or_controls, LossModel)
+                else cast("ControlFit", model_or_controls)
+            ),
         )
     if controls is None:
         raise ValueError(
