@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.chain_derivatives import chain_counts
-from napari_coldatoms.photons.quadrature import loss_integrals
+from napari_coldatoms.photons.quadrature import add_counts, loss_integrals
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -27,43 +27,6 @@ CONSTANT = 1e-9
 
 # a step for differences by the squared standard deviation of the brightness
 _STEP = 1e-4
-# probabilities of n = 0 below exp(-600) are not the place to start from
-_SAFE = 600.0
-
-
-@njit(cache=True, nogil=True)
-def fill_counts(mean: float, variance: float, out: FloatArray) -> None:
-    """Write the distribution of counts with a mean and a squared sd of the brightness to `out`.
-
-    Poissonian, or negative binomial in a form that is exact for small variances as well.
-    """
-    if mean <= 0:
-        for n in range(out.size):
-            out[n] = 0.0
-        out[0] = 1.0
-        return
-    if variance < CONSTANT:
-        variance = 0.0
-        log_none = -mean
-    else:
-        log_none = -math.log1p(variance * mean) / variance
-    ratio = mean / (1 + variance * mean)
-    first = 0
-    log_first = log_none
-    if log_none < -_SAFE:
-        first = min(int(mean), out.size - 1)
-        log_first += first * math.log(ratio) - math.lgamma(first + 1.0)
-        for k in range(first):
-            log_first += math.log1p(variance * k)
-    value = math.exp(log_first)
-    out[first] = value
-    for n in range(first + 1, out.size):
-        value *= ratio * (1 + variance * (n - 1)) / n
-        out[n] = value
-    value = out[first]
-    for n in range(first, 0, -1):
-        value *= n / (ratio * (1 + variance * (n - 1)))
-        out[n - 1] = value
 
 
 # loops instead of expressions with arrays: numba compiles them many times faster
@@ -72,6 +35,13 @@ def set_scaled(factor: float, values: FloatArray, out: FloatArray) -> None:
     """Write values times a factor."""
     for n in range(out.size):
         out[n] = factor * values[n]
+
+
+@njit(cache=True, nogil=True)
+def fill_counts(mean: float, variance: float, out: FloatArray) -> None:
+    """Write the distribution of counts with a mean and a squared sd of the brightness."""
+    set_scaled(0.0, out, out)
+    add_counts(mean, 1.0, 1 / variance if variance >= CONSTANT else math.inf, out)
 
 
 @njit(cache=True, nogil=True)

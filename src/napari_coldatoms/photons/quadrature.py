@@ -57,42 +57,29 @@ def add_counts(mean: float, weight: float, shape: float, out: FloatArray) -> Non
     out : (max_count + 1,)
         In and out.
     """
-    last = out.size - 1
     if mean <= 0:
         out[0] += weight
         return
-    # from the most probable count outwards nothing overflows, and what underflows is negligible
-    if math.isinf(shape):
-        top = min(int(mean), last)
-        start = weight * math.exp(top * math.log(mean) - mean - math.lgamma(top + 1.0))
-        value = start
-        out[top] += value
-        for n in range(top + 1, last + 1):
-            value *= mean / n
-            out[n] += value
-        value = start
-        inverse = 1 / mean
-        for n in range(top, 0, -1):
-            value *= n * inverse
-            out[n - 1] += value
-        return
-    scale = mean / (mean + shape)
-    top = min(max(int(mean * (shape - 1) / shape), 0), last)
-    # lnΓ(shape + top) - lnΓ(shape) would lose its digits where the shape is large
-    log_start = top * math.log(mean / (1 + mean / shape)) - math.lgamma(top + 1.0)
-    log_start -= shape * math.log1p(mean / shape)
-    for k in range(1, top):
-        log_start += math.log1p(k / shape)
-    start = weight * math.exp(log_start)
+    # in the squared standard deviation, all is exact for brightness that hardly varies
+    variance = 1 / shape
+    ratio = mean / (1 + variance * mean)
+    log_first = -mean if variance == 0 else -math.log1p(variance * mean) * shape
+    first = 0
+    if log_first < -_SAFE_MEAN:
+        # from the most probable count outwards what underflows is negligible
+        first = min(int(mean), out.size - 1)
+        log_first += first * math.log(ratio) - math.lgamma(first + 1.0)
+        for k in range(1, first):
+            log_first += math.log1p(variance * k)
+    start = weight * math.exp(log_first)
+    out[first] += start
     value = start
-    out[top] += value
-    for n in range(top + 1, last + 1):
-        value *= scale * (shape + n - 1) / n
+    for n in range(first + 1, out.size):
+        value *= ratio * (1 + variance * (n - 1)) / n
         out[n] += value
     value = start
-    inverse = 1 / scale
-    for n in range(top, 0, -1):
-        value *= n * inverse / (shape + n - 1)
+    for n in range(first, 0, -1):
+        value *= n / (ratio * (1 + variance * (n - 1)))
         out[n - 1] += value
 
 
