@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_coldatoms.images.regions import Regions, region_masks
 from napari_coldatoms.photons.histogram import IntArray
+
+if TYPE_CHECKING:
+    from napari_coldatoms.images.regions import Regions
 
 
 def region_pixels(background: Any, image: Any) -> tuple[IntArray, ...]:
     """Return the pixels of a background region, all parts of it together, as one tuple entry."""
+    from napari_coldatoms.images.regions import region_masks
+
     found = region_masks(background, image)
     return (np.flatnonzero(found.any.ravel()).astype(np.int64),)
 

@@ -9,10 +9,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike
 
-from napari_coldatoms.images.regions import Regions, region_masks
 from napari_coldatoms.photons.camera_gain import CameraGain
 from napari_coldatoms.photons.histogram import FloatArray, IntArray
 from napari_coldatoms.photons.remarks import tell
@@ -23,6 +21,8 @@ from napari_coldatoms.photons.stack_pixels import stack_pixels
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from napari_coldatoms.images.regions import Regions
 
 _ROUNDING_VARIANCE = 1 / 12
 _MUCH_ROUNDING = 0.05  # of the variance
@@ -198,8 +198,10 @@ def counts_from_stack(
     FitWarning
         Of each remark.
     """
+    from napari_coldatoms.images.regions import region_masks  # takes a second
+
     source = stack_pixels(stack)
-    image = stack if isinstance(stack, xr.DataArray) else source.shape
+    image = source.shape if source.stack is None else source.stack
     sites = region_masks(regions, image, size=size)
     around, level = _background(background, sites, image, ring)
     parts = SiteSums(sites.pixels, around)

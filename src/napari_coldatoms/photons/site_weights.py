@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_coldatoms.images.regions import Regions
 from napari_coldatoms.photons.histogram import FloatArray, IntArray
 from napari_coldatoms.photons.pixel_weights import (
     LearntWeights,
@@ -17,6 +16,9 @@ from napari_coldatoms.photons.pixel_weights import (
 )
 from napari_coldatoms.photons.site_sums import SiteSums
 from napari_coldatoms.photons.stack_pixels import StackPixels
+
+if TYPE_CHECKING:
+    from napari_coldatoms.images.regions import Regions
 
 # shots to learn from: more change weights by less than a percent
 _SHOTS = 2000

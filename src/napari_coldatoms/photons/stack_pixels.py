@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
-from napari_coldatoms.images.frames import full_scale
-from napari_coldatoms.images.stack import check_stack, is_raw
 from napari_coldatoms.photons.histogram import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 BYTES_AT_ONCE = 32 * 2**20
 """Pictures that are read at once, unless a single block of a lazy stack is larger."""
@@ -31,12 +31,15 @@ class StackPixels:
         The unit of those that have one.
     saturation : float or None
         Counts from which a pixel is saturated, where known.
+    stack : DataArray or None
+        The stack, where it was one of the image model.
     """
 
     data: Any
     shot_values: Mapping[str, np.ndarray]
     units: Mapping[str, str]
     saturation: float | None
+    stack: xr.DataArray | None
 
     @property
     def shots(self) -> int:
@@ -60,11 +63,10 @@ class StackPixels:
         shots : (n,) int, optional
             Ascending numbers of the shots that are wanted; slices count among them.
         """
-        columns = self.shape[1]
-        rows = slice(int(pixels[0]) // columns, int(pixels[-1]) // columns + 1)
-        x = pixels % columns
+        y, x = np.divmod(pixels, self.shape[1])
+        rows = slice(int(y.min()), int(y.max()) + 1)
         width = slice(int(x.min()), int(x.max()) + 1)
-        places = (pixels // columns - rows.start) * (width.stop - width.start) + x - width.start
+        y, x = y - rows.start, x - width.start
         picture = (rows.stop - rows.start) * (width.stop - width.start) * self.data.dtype.itemsize
         wanted = np.arange(self.shots) if shots is None else shots
         done = 0
@@ -72,14 +74,14 @@ class StackPixels:
             here = wanted[(wanted >= first) & (wanted < last)]
             if not len(here):
                 continue
-            block = np.asarray(self.data[first:last, rows, width]).reshape(last - first, -1)
+            block = np.asarray(self.data[first:last, rows, width])
             # in parts, since floating-point numbers of whole pictures may be large
             part = max(1, BYTES_AT_ONCE // (8 * len(pixels)))
             for start in range(0, len(here), part):
                 some = here[start : start + part] - first
                 yield (
                     slice(done, done + len(some)),
-                    block[some[:, None], places].astype(np.float64),
+                    block[some[:, None], y, x].astype(np.float64),
                 )
                 done += len(some)
 
@@ -112,6 +114,11 @@ def stack_pixels(stack: Any) -> StackPixels:
     ValueError
         If it is no stack of pictures, or of raw frames.
     """
+    import xarray as xr
+
+    from napari_coldatoms.images.frames import full_scale
+    from napari_coldatoms.images.stack import check_stack, is_raw
+
     if not isinstance(stack, xr.DataArray):
         data = stack if hasattr(stack, "dask") else np.asarray(stack)
         if data.ndim not in (2, 3) or 0 in data.shape or data.dtype.kind not in "iuf":
@@ -119,7 +126,7 @@ def stack_pixels(stack: Any) -> StackPixels:
                 "expected a stack of real numbers (shots, y, x), found values of type "
                 f"{data.dtype} and shape {data.shape}"
             )
-        return StackPixels(data[None] if data.ndim == 2 else data, {}, {}, None)
+        return StackPixels(data[None] if data.ndim == 2 else data, {}, {}, None, None)
     check_stack(stack)
     if is_raw(stack):
         roles = ", ".join(map(str, np.asarray(stack["frame"].values)))
@@ -137,4 +144,5 @@ def stack_pixels(stack: Any) -> StackPixels:
         if "units" in coord.attrs:
             units[str(name)] = str(coord.attrs["units"])
     saturation = full_scale(stack) if stack.attrs.get("kind") == "counts" else None
-    return StackPixels(stack.data[None] if alone else stack.data, values, units, saturation)
+    data = stack.data[None] if alone else stack.data
+    return StackPixels(data, values, units, saturation, stack)
