@@ -30,22 +30,30 @@ class PlotColors:
     atom: str
     empty: str
     marked: str
+    atoms: tuple[str, ...]
+    """Of 0, 1, 2, ... atoms; beyond the last they begin anew, see `of_atoms`."""
+
+    def of_atoms(self, number: int) -> str:
+        """Return the colour of an atom number."""
+        return self.atoms[number % len(self.atoms)]
 
 
 # told apart by lightness too, on either background, and by the colour-blind (Okabe and Ito)
-_DARK = {
+_DARK: dict[str, Any] = {
     "data": "#7fc8ff",
     "model": "#ffb000",
     "atom": "#e69f00",
     "empty": "#56b4e9",
     "marked": "#f0f1f2",
+    "atoms": ("#56b4e9", "#e69f00", "#2fc79a", "#e08fbf", "#f0e442", "#ff7f50"),
 }
-_LIGHT = {
+_LIGHT: dict[str, Any] = {
     "data": "#1f5fa8",
     "model": "#c43c00",
     "atom": "#c65a00",
     "empty": "#2a86c7",
     "marked": "#1e1e21",
+    "atoms": ("#2a86c7", "#c65a00", "#007f5c", "#a83f7f", "#8a7a00", "#8b1a1a"),
 }
 
 
@@ -117,9 +125,9 @@ class ThemedPlot(pg.GraphicsLayoutWidget):
         """The colours in use."""
         return self._colors
 
-    def add_axes(self, column: int = 0, view: PickBox | None = None) -> Any:
+    def add_axes(self, column: int = 0, view: PickBox | None = None, *, row: int = 0) -> Any:
         """Add a plot and return it."""
-        item = self.addPlot(row=0, col=column, viewBox=view)
+        item = self.addPlot(row=row, col=column, viewBox=view)
         item.hideButtons()
         item.setMenuEnabled(False)
         for side in ("left", "bottom"):
