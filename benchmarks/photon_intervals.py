@@ -19,7 +19,7 @@ from napari_coldatoms.photons import (
 )
 from napari_coldatoms.photons.simulated_errors import simulated_errors
 
-SIZES = ((2000, 1000), (600, 1000), (2000, 3000))
+SIZES = ((2000, 1000), (600, 1000), (2000, 3000), (600, 3000))
 """Numbers of control shots and of shots of the sample."""
 
 

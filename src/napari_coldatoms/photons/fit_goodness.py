@@ -60,8 +60,8 @@ def component_errors(controls: ControlFit, max_count: int) -> FloatArray:
         slopes = np.concatenate([slopes, change[None]])
     covariance = covariance[: len(slopes), : len(slopes)]
     values, vectors = np.linalg.eigh(covariance)
-    kept = values > 0
-    modes = vectors[:, kept] * np.sqrt(values[kept])
+    some = values > 0
+    modes = vectors[:, some] * np.sqrt(values[some])
     return np.tensordot(modes.T, slopes, axes=1)
 
 
