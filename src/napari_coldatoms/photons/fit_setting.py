@@ -172,8 +172,10 @@ class EventSetting:
         )
 
     def tolerance(self, shots: int) -> float:
-        """Return the largest gap that is not told."""
-        return largest_gap(self.likelihood, shots)
+        """Return the largest gap that is not told: bounds on bins are less exact than weights."""
+        if self.likelihood == "least-squares":
+            return max(1e-7, 1e-9 * shots**2)
+        return max(1e-7, 1e-12 * shots)
 
     def goodness(self, occurrences: FloatArray, weights: FloatArray) -> Goodness:
         """Return χ² of one histogram, with the noise of the controls."""

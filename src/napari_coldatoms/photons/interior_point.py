@@ -32,10 +32,13 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _MOST_STEPS = 80
+# steps without progress after which rounding is what stops it, so close to the optimum
+PATIENCE = 4
+CLOSE = 1e-8
 # how much of the way to the nearest bound a step goes at least
 _LEAST_WAY = 0.9
 # a start keeps this share of equal weights, so that no weight begins on its bound
-AWAY_FROM_BOUNDS = 0.02
+_AWAY_FROM_BOUNDS = 0.02
 TINY = 1e-17
 # logs of factorials that are looked up
 _FACTORIALS = 1024
@@ -76,6 +79,14 @@ def normalise(values: Array, out: Array) -> None:
     total = total_of(values)
     for i in range(len(out)):
         out[i] = values[i] / total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def begin(start: Array, as_given: bool, out: Array) -> None:
+    """Write the weights to begin with: as given, or a little towards equal ones."""
+    away = 0.0 if as_given else _AWAY_FROM_BOUNDS
+    for i in range(len(out)):
+        out[i] = (1.0 - away) * start[i] + away / len(out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -160,7 +171,9 @@ def certificate(
     largest = -math.inf
     for i in range(len(weights)):
         gradient[i] = dot(components, i, ratio, 0, filled)
-        largest = max(largest, gradient[i] * total + dot(components, i, y, filled, bins))
+        value = gradient[i] * total + dot(components, i, y, filled, bins)
+        if value > largest or math.isnan(value):
+            largest = value
     return largest - 1.0
 
 
@@ -222,6 +235,7 @@ def climb(
         z[i] = max(1.0 - dot(components, i, y, 0, bins), 1e-3)
     copy(w, best)
     best_gap = math.inf
+    stalled = 0
 
     for _ in range(_MOST_STEPS):
         mix(components, w, bins, f)
@@ -235,10 +249,13 @@ def climb(
                 y[n] = min(max(y[n], 0.1 * ratio[n]), 10.0 * ratio[n])
             d[n] = y[n] * inverse[n]
         gap = certificate(components, w, ratio, y, filled, bins, gradient)
+        stalled += 1
         if gap < best_gap:
             best_gap = gap
             copy(w, best)
-        if gap <= tolerance:
+            stalled = 0
+        # near the optimum, rounding may leave nothing to gain
+        if gap <= tolerance or math.isnan(gap) or (best_gap < CLOSE and stalled > PATIENCE):
             break
         _hessian(components, atoms, bins, d, square)
         mu = 0.0
@@ -386,9 +403,7 @@ def climb_all(
                     bins += 1
                     signed = True
         w = weights[b]
-        first = start[b if len(start) > 1 else 0]
-        for i in range(atoms):
-            w[i] = (1.0 - AWAY_FROM_BOUNDS) * first[i] + AWAY_FROM_BOUNDS / atoms
+        begin(start[b if len(start) > 1 else 0], signed, w)
         if filled == 0:
             log_likelihood[b] = 0.0
             gap[b] = 0.0

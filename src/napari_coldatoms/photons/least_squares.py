@@ -19,8 +19,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.interior_point import (
-    AWAY_FROM_BOUNDS,
+    CLOSE,
+    PATIENCE,
     TINY,
+    begin,
     copy,
     factorise,
     mix,
@@ -83,9 +85,7 @@ def fit_all(
                 linear[i] += p[i, n] * occurrences[b, n]
             linear[i] /= total * scale
         w = weights[b]
-        first = start[b if len(start) > 1 else 0]
-        for i in range(atoms):
-            w[i] = (1.0 - AWAY_FROM_BOUNDS) * first[i] + AWAY_FROM_BOUNDS / atoms
+        begin(start[b if len(start) > 1 else 0], bounded > 0, w)
         unit = total * total * scale
         aim = max(tolerance / unit, 4e-16)
         gap[b] = unit * descend(square, linear, conditions, bounded, aim, w, rows, room, sides)
@@ -163,6 +163,7 @@ def descend(
         ones[i] = 1.0
     copy(w, best)
     best_gap = math.inf
+    stalled = 0
     mix(conditions, w, bounded, s)
     for n in range(bounded):
         y[n] = 0.1 / (s[n] * (atoms + bounded))
@@ -184,10 +185,13 @@ def descend(
             lowest = min(lowest, bound)
             along += gradient[i] * w[i]
             mu += w[i] * z[i]
+        stalled += 1
         if along - lowest < best_gap:
             best_gap = along - lowest
             copy(w, best)
-        if best_gap <= tolerance:
+            stalled = 0
+        # near the optimum, rounding may leave nothing to gain
+        if best_gap <= tolerance or (best_gap < CLOSE and stalled > PATIENCE):
             break
         for n in range(bounded):
             mu += s[n] * y[n]
@@ -218,13 +222,15 @@ def descend(
         for n in range(bounded):
             ahead += (s[n] + way * ds[n]) * (y[n] + way * dy[n])
         ahead /= atoms + bounded
-        target = min((ahead / mu) ** 3, 1.0) * mu
+        floor = 0.1 * tolerance / (atoms + bounded)
+        target = max(min((ahead / mu) ** 3, 1.0) * mu, floor)
 
         # corrector
+        part = way * way
         for n in range(bounded):
-            work[n] = (target - ds[n] * dy[n]) / s[n]
+            work[n] = (target - part * ds[n] * dy[n]) / s[n]
         for i in range(atoms):
-            kept[i] = (target - dw[i] * dz[i]) / w[i]
+            kept[i] = (target - part * dw[i] * dz[i]) / w[i]
             right[i] += kept[i]
             for n in range(bounded):
                 right[i] += conditions[i, n] * work[n]

@@ -106,13 +106,12 @@ def _check_start(
     keep_positive: bool,
     kind: Objective,
 ) -> None:
-    # as the solvers begin: a little towards equal weights
-    away = interior_point.AWAY_FROM_BOUNDS
-    first = (1 - away) * start + away / start.shape[1]
-    f = np.einsum("bi,bin->bn", first, components) if len(components) > 1 else first @ components[0]
+    f = np.matmul(start[:, None, :], components)[:, 0]
     must = (components.max(axis=1) > 0) & (occurrences > 0) & (kind == "poisson")
     if keep_positive:
         must = must | (components.min(axis=1) < 0)
+    if (start <= 0).any():
+        raise ValueError(f"expected weights above 0 to begin with, found {start.min():.3g}")
     if (must & (f <= 0)).any():
         bin_ = int(np.argmax((must & (f <= 0)).any(axis=0)))
         raise ValueError(
