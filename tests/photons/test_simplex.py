@@ -91,14 +91,14 @@ def test_expected_counts_stay_positive_where_components_are_negative(kind):
         start = mixing @ np.full(3, 1 / 3)
         args = {"kind": kind, "start": start}
         weights, value, gap = maximise(h[None], components, keep_positive=True, **args)
-        assert gap[0] <= 2e-9
+        assert gap[0] <= (2e-9 if kind == "poisson" else 1e-7)
         assert (weights[0] @ components).min() > -1e-12
         other = by_scipy(h[used], components[:, used], kind, True, start)
         compared += np.isfinite(other)
         assert value[0] - other >= -1e-7
         assert value[0] - other < 1e-3 or not np.isfinite(other)
         free, better, _ = maximise(h[None], components, **args)
-        assert better[0] >= value[0] - 2e-9
+        assert better[0] >= value[0] - 1e-7
         bound += (free[0] @ components).min() < -1e-6
     assert compared > 10
     assert bound >= 2  # the condition mattered
