@@ -162,12 +162,13 @@ def test_prepared_atom_numbers(file, name, separator):
         "n,occurrences",
         "count,occurrences",
         "photons,frequency",
+        "counts,frequency",
         "counts,events",
         "photons,number",
         "# n,occurrences",
         "n,shots",
         "bin,hits",
-        "x,frequency",
+        "x,occurrences",
     ],
 )
 def test_histogram_by_names(file, header):
@@ -196,7 +197,10 @@ def test_number_of_the_shot(file, header):
     check_counts(only(file(lines(order, COUNTS[order], header=header))), COUNTS)
 
 
-@pytest.mark.parametrize("header", ["n,counts", "photons,counts", "number,counts", "x,y"])
+@pytest.mark.parametrize(
+    "header",
+    ["n,counts", "photons,counts", "number,counts", "x,y", "x,frequency"],
+)
 def test_names_with_two_meanings(file, header):
     read = read_counts(file(lines(N, HISTOGRAM, header=header)))
     assert not read.certain
@@ -206,6 +210,42 @@ def test_names_with_two_meanings(file, header):
     assert not read.certain
     assert "layout='histogram'" in read.reason
     check_counts(read.series[0], COUNTS)
+
+
+def test_value_counts_of_pandas(file):
+    import pandas as pd
+
+    for name in ("counts", None):
+        found = pd.Series(COUNTS, name=name).value_counts()
+        for table in (found, found.sort_index()):
+            texts = [table.to_csv()]
+            if name is None:
+                texts.append(",0\n" + table.to_csv(header=False))  # as of older versions
+            for text in texts:
+                path = file(text)
+                check_histogram(only(path), table.index, table)
+                assert not read_counts(path).certain
+    # the same two columns are a series with its index
+    check_counts(only(file(pd.Series(COUNTS).to_csv())), COUNTS)
+
+
+@pytest.mark.parametrize("header", ["index,events", "shot,events", "shot,hits"])
+def test_number_of_the_shot_and_events(file, header):
+    read = read_counts(file(lines(np.arange(400), COUNTS, header=header)))
+    assert read.certain
+    check_counts(read.series[0], COUNTS)
+    check_histogram(only(file(lines(N, HISTOGRAM, header="index,events"))), N, HISTOGRAM)
+
+
+@pytest.mark.parametrize("scanned", [np.linspace(10, 11, 400), np.arange(400) * 5 - 1000])
+def test_scanned_frequencies_are_no_occurrences(file, scanned):
+    for path in (
+        file(lines(scanned, COUNTS, header="frequency,counts")),
+        file({"frequency": scanned, "counts": COUNTS}, "a.npz"),
+        file({"datasets/frequency": scanned, "datasets/counts": COUNTS}, "a.h5"),
+    ):
+        check_counts(read_counts(path).series[0], COUNTS)
+        assert is_count_file(path)
 
 
 def test_times_are_left_out(file):
@@ -336,7 +376,6 @@ def test_a_row_for_each_site_and_shot(file, label, order):
 
 
 def test_controls_as_columns(file):
-    text = "dark,atoms_1,2 atoms\n"
     text = "atoms_0,atoms_1,2 atoms,sample\n1,14,30,3\n0,17,28,4\n,15,,5\n,,,6\n"
     read = read_counts(file(text))
     controls, sample = read.series
@@ -405,6 +444,7 @@ def test_matrices_may_be_pictures(file):
         ("counts,atoms\n1,0\n2,\n", ["an empty cell in line 3 of 'atoms'"]),
         ("counts,atoms\n,0\n2,1\n", ["an empty cell in line 2 of 'counts'"]),
         ("n,occurrences\n0,0.25\n1,0.75\n", ["'0.25' in line 2", "number of shots is lost"]),
+        ("photons,frequency\n0,0.25\n1,0.75\n", ["'0.25' in line 2", "number of shots is lost"]),
         ("n,share\n0,0.25\n1,0.75\n", ["'0.25' in line 2", "number of shots is lost"]),
         ("n,occurrences\n0,0\n1,0\n", ["at least one shot"]),
         ("1,2\n3,4,5\n", ["2 cell(s)", "3 in line 2"]),
@@ -582,7 +622,7 @@ def test_artiq(file, dummy):
         "expid": "{}",
         "archive/settings": np.arange(3),
         "datasets/spcm_counts": np.concatenate([[dummy], COUNTS]),
-        "datasets/frequency_MHz": np.linspace(0, 1, 401),
+        "datasets/frequency_MHz": np.linspace(384.1, 385, 401),
         "datasets/threshold": 8,
     }
     path = file(content, "000001234-Run.h5")

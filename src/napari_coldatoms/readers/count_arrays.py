@@ -62,7 +62,12 @@ def read_npz(path: Path, layout: Layout | None) -> Reading:
     if not zipfile.is_zipfile(path):
         raise ReadError(path, EXPECTED_NPZ, describe_content(path))
     arrays: dict[str, NDArray] = {}
-    with np.load(path, allow_pickle=False) as archive, zipfile.ZipFile(path) as members:
+    # opened here, because numpy forgets to close what is damaged
+    with (
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as archive,
+        zipfile.ZipFile(path) as members,
+    ):
         for name in archive.files:
             shape, dtype = header_of_member(members, name)
             if dtype.hasobject:
@@ -138,6 +143,8 @@ def read_arrays(path: Path, arrays: Mapping[str, NDArray], layout: Layout | None
     # what is called counts comes first
     series.sort(key=lambda each: not is_telling(_parts(each.name)[1]))
     left = [column for column in columns.values() if column not in kept]
+    # where no name tells of counts, it is a guess which arrays they are
+    certain &= layout is not None or not left or any(is_telling(column.name) for column in kept)
     return with_left_out(Reading(tuple(series), certain, "; ".join(dict.fromkeys(reasons))), left)
 
 

@@ -87,7 +87,7 @@ def read_counts(path: str | os.PathLike[str], *, layout: Layout | None = None) -
         raise
     except Exception as error:
         # libraries raise anything over damaged files
-        found = f"{describe_content(path)} ({first_line(error)})"
+        found = f"{describe_content(path)}, damaged or incomplete ({first_line(error)})"
         raise ReadError(path, "a file of counts", found) from error
     return CountFile(path, reading.series, reading.certain, reading.reason)
 

@@ -150,7 +150,7 @@ def _without_dummies(
             values = values[: int(np.flatnonzero(~np.isnan(values))[-1]) + 1]
             unfilled.append(name)
         if name.count("/") == 1 and not name.startswith("datasets/ndscan."):
-            certain &= not values[0] > 0
+            certain &= not (values[0] > 0 and values[0] == np.floor(values[0]))
             values = values[1:]
             dropped.append(name)
         kept[name] = values

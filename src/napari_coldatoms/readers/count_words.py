@@ -10,20 +10,20 @@ PREPARED, SITE, INDEX, TIME, OTHER = "prepared", "site", "index", "time", "other
 _WORDS = {
     COUNTS: """
         counts count photon_counts photon_count photoncounts spcm_counts spcm clicks click
-        detections n_photons num_photons n_counts pmt_counts pmt detected signal
+        detections n_photons num_photons n_counts pmt_counts pmt
     """,
     # the abscissa of a histogram, or plain counts
-    BIN: "n k bin bins bin_center photons photon photon_number",
+    BIN: "n bin bins bin_center photons photon photon_number",
     OCCURRENCES: """
-        occurrences occurrence occurences occurence frequency frequencies freq events event
-        n_events hits number_of_shots number_of_events n_shots num_shots n_occurrences
+        occurrences occurrence occurences occurence events event n_events hits
+        number_of_shots number_of_events n_shots num_shots n_occurrences
     """,
-    # how often, or the number of the shot
-    NUMBER: "number num shots",
+    # how often, or the number of the shot, or what is scanned
+    NUMBER: "number num shots frequency frequencies freq",
     PREPARED: """
         prepared prepared_atoms prepared_atom_number prepared_number atoms_prepared atoms atom
         atom_number n_atoms n_atom natoms num_atoms number_of_atoms loaded loaded_atoms
-        atoms_loaded control
+        atoms_loaded
     """,
     SITE: "site sites site_index site_id tweezer trap roi detector channel qubit ion",
     INDEX: """
