@@ -22,7 +22,8 @@ from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 _FOLDS = 5
 _PASSES = 5  # weights change by less than their errors afterwards
 _LEAST_SHOTS = 40  # fewer gain nothing, by trial
-_LEAST_OF_CLASS = 3.0  # shots, as sums of probabilities
+_LEAST_OF_MODE = 12  # bright or dark shots, likewise
+_LEAST_OF_CLASS = 3.0  # shots that means are taken from, as sums of probabilities
 # what two modes must show for weights to be learnt, against one mode; less than to be sure of two,
 # because weights that are learnt from one mode come out plain
 _EVIDENCE, _SEPARATION = 2, 1.5
@@ -93,6 +94,8 @@ def learn_weights(frames: FloatArray, plain: FloatArray) -> LearntWeights:
     modes = bimodality(scores, mixture)
     if modes.evidence < _EVIDENCE or modes.separation < _SEPARATION:
         return _plain(plain, "bright and dark shots are not told apart", rates)
+    if modes.minor_weight * shots < _LEAST_OF_MODE:
+        return _plain(plain, "too few shots are bright, or dark", rates)
     if rates[1] > rates[0] * (1 + _TOLERANCE / np.sqrt(shots)):
         return _plain(plain, "learnt weights tell bright from dark worse", rates)
     weights, _ = _climb(x, start)
