@@ -112,7 +112,7 @@ def _by_site(roles: Roles, rows: NDArray[np.int64]) -> list[tuple[str, NDArray[n
     for label, chosen in zip(distinct.tolist(), parts, strict=True):
         if roles.index is not None:
             numbers = roles.index.values[chosen]
-            if len(np.unique(numbers)) == len(numbers):
+            if not rises(numbers) and len(np.unique(numbers)) == len(numbers):
                 chosen = chosen[np.argsort(numbers, kind="stable")]
         found.append((f"{site.name} {label}", chosen))
     return found

@@ -112,7 +112,11 @@ def _columns(path: Path, body: bytes, form: Form) -> Table:
         labels = None
         if cells.dtype.kind not in "iuf":
             labels = cells.astype(object).to_numpy()
-            cells = pd.to_numeric(cells.astype(str), errors="coerce")
+            # words only, such as names of sites and times of day, take long to convert
+            if pd.to_numeric(cells[:1000].astype(str), errors="coerce").notna().any():
+                cells = pd.to_numeric(cells.astype(str), errors="coerce")
+            else:
+                cells = pd.Series(np.full(len(cells), np.nan))
 
         def text(row: int, i: int = i) -> str:
             parts = _cells(body, form, row)[1]
@@ -135,9 +139,6 @@ def _filled(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
 
 def _rows_as_columns(path: Path, lines: list[tuple[int, list[str]]]) -> Table:
     """Read one or two long lines, whose numbers are the shots."""
-    words = next((c for _, cells in lines for c in cells if not is_number(c)), None)
-    if words is not None:
-        raise ReadError(path, EXPECTED, f"text ({' '.join(lines[0][1])[:30]!r} ...)")
     columns = [_long_line(path, number, parts) for number, parts in lines]
     if len({len(column.values) for column in columns}) > 1:
         lengths = " and ".join(str(len(column.values)) for column in columns)
@@ -154,7 +155,12 @@ def _long_line(path: Path, number: int, parts: list[str]) -> Column:
     def text(i: int) -> str:
         return repr(parts[i]) if parts[i] else ""
 
-    values = np.array([number_in(part) for part in parts])
+    try:
+        values = np.array(parts, dtype=float)
+    except ValueError:
+        if not all(map(is_number, filter(None, parts))):
+            raise ReadError(path, EXPECTED, f"text ({' '.join(parts)[:30]!r} ...)") from None
+        values = np.array([number_in(part) for part in parts])
     blank = np.array([not part for part in parts])
     return Column(path, f"line {number}", values, place, text, blank)
 
