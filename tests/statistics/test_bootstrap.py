@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom, chi2, chisquare
 
 from napari_coldatoms.statistics.bootstrap import resample, resample_blocks
 
 
-def test_mean_and_variance_are_multinomial():
+@pytest.mark.parametrize("scale", [1, 1000])  # drawn one by one, and all at once
+def test_mean_and_variance_are_multinomial(scale):
     rng = np.random.default_rng(0)
-    occurrences = np.array([0, 50, 0, 30, 20, 0])
-    drawn = resample(occurrences, 100, 20_000, rng)
-    share = occurrences / 100
-    assert (drawn.sum(axis=1) == 100).all()
-    np.testing.assert_allclose(drawn.mean(axis=0), occurrences, atol=0.15)
-    np.testing.assert_allclose(drawn.var(axis=0), 100 * share * (1 - share), rtol=0.04)
+    occurrences = scale * np.array([0, 50, 0, 30, 20, 0])
+    n = occurrences.sum()
+    drawn = resample(occurrences, n, 20_000, rng)
+    share = occurrences / n
+    assert (drawn.sum(axis=1) == n).all()
+    deviation = np.sqrt(n * share * (1 - share))
+    np.testing.assert_allclose(drawn.mean(axis=0), occurrences, atol=0.03 * deviation.max())
+    covariance = n * (np.diag(share) - np.outer(share, share))
+    np.testing.assert_allclose(np.cov(drawn.T), covariance, rtol=0.05, atol=1e-9)
     assert (drawn[:, share == 0] == 0).all()
+
+
+@pytest.mark.parametrize("total", [1, 2, 7, 1000])
+def test_single_draws_have_the_right_probabilities(total):
+    """χ² of all draws together, and of how often the last bin is drawn in one resample."""
+    rng = np.random.default_rng(1)
+    occurrences = np.array([1, 7, 0, 2, 40, 1])
+    drawn = resample(occurrences, total, 40_000, rng)
+    seen = occurrences > 0
+    expected = 40_000 * total * occurrences[seen] / 51
+    assert chisquare(drawn.sum(axis=0)[seen], expected).pvalue > 1e-3
+    often = np.bincount(drawn[:, 5], minlength=3)
+    expected = 40_000 * binom.pmf(np.arange(len(often)), total, 1 / 51)
+    kept = expected > 5
+    assert np.sum((often - expected)[kept] ** 2 / expected[kept]) < chi2.isf(1e-3, kept.sum())
 
 
 def test_totals_of_their_own():
