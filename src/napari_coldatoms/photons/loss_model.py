@@ -144,7 +144,7 @@ class LossModel:
         """
         max_count = self._max_count(max_count)
         if self._quadrature(method):
-            return one_loss(*self._integrand(), max_count)
+            return one_loss(*self._integrand, max_count)
         return self._by_uniformisation(max_count, np.ones((1, self.atoms + 1)))[0]
 
     def transitions(
@@ -164,7 +164,7 @@ class LossModel:
         """
         max_count = self._max_count(max_count)
         if self._quadrature(method):
-            return one_loss_transitions(*self._integrand(), max_count)
+            return one_loss_transitions(*self._integrand, max_count)
         return self._by_uniformisation(max_count, np.eye(self.atoms + 1))
 
     def sample(
@@ -278,14 +278,11 @@ class LossModel:
         return not (self._losses[:, lossy] > 0).any()
 
     @cached_property
-    def _largest(self) -> tuple[float, float]:
-        """Largest change of the mean counts by a loss, largest loss rate times exposure."""
-        spread = max((abs(self.rates[i] - self.rates[j]) for i, j in self.losses), default=0.0)
-        return spread * self.exposure, float(self._losses.sum(axis=1).max()) * self.exposure
-
     def _integrand(self) -> tuple:
         """Return the arguments of `one_loss`."""
-        nodes, weights = legendre(*self._largest)
+        spread = max((abs(self.rates[i] - self.rates[j]) for i, j in self.losses), default=0.0)
+        decay = float(self._losses.sum(axis=1).max())
+        nodes, weights = legendre(spread * self.exposure, decay * self.exposure)
         return self._rates, self._losses, self.exposure, self.shape, nodes, weights
 
     def _by_uniformisation(self, max_count: int, ends: FloatArray) -> FloatArray:
