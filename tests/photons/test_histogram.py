@@ -64,6 +64,11 @@ def test_wrong_counts_are_told(counts, message):
         histogram(counts)
 
 
+def test_histograms_tell_what_they_are():
+    assert repr(histogram([3, 4])) == "Histogram(2 shots of 3.5 counts in the mean, in order)"
+    assert repr(histogram({3: 1})) == "Histogram(1 shots of 3 counts in the mean)"
+
+
 def test_controls_come_in_order_or_by_atom_number():
     by_order = control_histograms([[0, 1], [9, 8]])
     by_number = control_histograms({1: [9, 8], 0: [0, 1]})
@@ -79,6 +84,8 @@ def test_controls_come_in_order_or_by_atom_number():
         ([[0, 1], None, [5]], "controls for 1 atoms, found none"),
         ({0: [1], 2: [3]}, "every atom number from 0 on, found 0, 2"),
         ({}, "found 0 control"),
+        (None, "mapping by atom number, found None"),
+        (3, "mapping by atom number, found 3"),
         ([[0, 1], [2, -3]], "controls for 1 atoms not below 0"),
         ([[0, 1], np.zeros(0, int)], "controls for 1 atoms of at least one shot, found none"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -84,7 +84,7 @@ class ControlFit:
     bic: float
     histograms: tuple[Histogram, ...]
     setting: ControlSetting
-    covariance: FloatArray
+    covariance: FloatArray = field(repr=False)
     remarks: tuple[str, ...]
 
     @property

@@ -15,7 +15,7 @@ MOST_COUNTS = 1_000_000
 """Largest number of counts in one shot that is taken."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Histogram:
     """How many shots gave each number of counts.
 
@@ -30,6 +30,10 @@ class Histogram:
 
     occurrences: IntArray
     in_order: IntArray | None = None
+
+    def __repr__(self) -> str:
+        order = ", in order" if self.in_order is not None else ""
+        return f"Histogram({self.total} shots of {self.mean:.4g} counts in the mean{order})"
 
     @property
     def total(self) -> int:
@@ -162,8 +166,13 @@ def control_histograms(counts_by_atom_number: CountsByAtomNumber) -> tuple[Histo
                 f"{', '.join(map(str, numbers))}"
             )
         controls = [counts_by_atom_number[number] for number in numbers]
-    else:
+    elif isinstance(counts_by_atom_number, Sequence | np.ndarray):
         controls = list(counts_by_atom_number)
+    else:
+        raise ValueError(
+            "expected controls as a sequence of counts for 0, 1, 2, ... atoms or a mapping by atom "
+            f"number, found {counts_by_atom_number!r:.60}"
+        )
     if len(controls) < 2:
         raise ValueError(
             f"expected controls for 0 and 1 atoms at least, found {len(controls)} control(s)"
