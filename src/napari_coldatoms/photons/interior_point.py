@@ -368,37 +368,37 @@ def climb_all(
     """
     problems, k = occurrences.shape
     atoms = components.shape[1]
+    scaled = np.empty((atoms, k))
+    log_scale = np.empty(k)
+    low = np.empty(k)
     packed = np.empty((atoms, k))
     share = np.zeros(k)
-    scale = np.empty(k)
-    low = np.empty(k)
     rows = np.empty((8, k))
     square = np.empty((atoms, atoms))
     sides = np.empty((8, atoms))
     for b in range(problems):
-        p = components[b if len(components) > 1 else 0]
         if b == 0 or len(components) > 1:
-            _extremes(p, scale, low)
+            _scale(components[b], scaled, log_scale, low)
         filled = 0
         total = 0.0
         signed = False
         value = 0.0
         for n in range(k):
             h = occurrences[b, n]
-            if h > 0.0 and scale[n] > 0.0:
+            if h > 0.0 and log_scale[n] > -math.inf:
                 for i in range(atoms):
-                    packed[i, filled] = p[i, n] / scale[n]
+                    packed[i, filled] = scaled[i, n]
                 share[filled] = h
                 filled += 1
                 total += h
-                value += h * math.log(h * scale[n]) - h - log_factorial(h)
+                value += h * log_scale[n] - log_factorial(h)
                 signed = signed or low[n] < 0.0
         bins = filled
         if keep_positive:
             for n in range(k):
-                if low[n] < 0.0 and not (occurrences[b, n] > 0.0 and scale[n] > 0.0):
+                if low[n] < 0.0 and not (occurrences[b, n] > 0.0 and log_scale[n] > -math.inf):
                     for i in range(atoms):
-                        packed[i, bins] = p[i, n] / -low[n]
+                        packed[i, bins] = scaled[i, n]
                     share[bins] = 0.0
                     bins += 1
                     signed = True
@@ -415,15 +415,24 @@ def climb_all(
         f = rows[0]
         mix(packed, w, filled, f)
         for n in range(filled):
-            value += total * share[n] * math.log(f[n] / share[n])
-        log_likelihood[b] = value
+            value += total * share[n] * math.log(total * f[n])
+        log_likelihood[b] = value - total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _extremes(components: Array, largest: Array, smallest: Array) -> None:
+def _scale(components: Array, scaled: Array, log_scale: Array, lowest: Array) -> None:
+    """Write each bin over its largest entry, the logarithm of that, and the lowest entry.
+
+    The scale of bins that no component reaches is that of the lowest entry, its logarithm -inf.
+    """
     atoms, k = components.shape
     for n in range(k):
-        largest[n] = smallest[n] = components[0, n]
+        high = low = components[0, n]
         for i in range(1, atoms):
-            largest[n] = max(largest[n], components[i, n])
-            smallest[n] = min(smallest[n], components[i, n])
+            high = max(high, components[i, n])
+            low = min(low, components[i, n])
+        lowest[n] = low
+        log_scale[n] = math.log(high) if high > 0.0 else -math.inf
+        scale = high if high > 0.0 else (-low if low < 0.0 else 1.0)
+        for i in range(atoms):
+            scaled[i, n] = components[i, n] / scale
