@@ -7,9 +7,12 @@ from scipy import stats
 from napari_coldatoms.photons import (
     FitWarning,
     LossModel,
+    bootstrap_time_resolved,
+    fit_controls,
     fit_time_resolved,
     posterior,
     shot_log_likelihood,
+    simulate_controls,
 )
 
 PAPER = LossModel((1.0, 15.0, 29.0), {(2, 1): 0.8, (2, 0): 0.4}, 1.0)
@@ -98,6 +101,30 @@ def test_posterior_of_single_shots_is_calibrated():
             assert abs((atoms[inside] == i).sum() - expected) < 4 * sd + 1
     fit = fit_time_resolved(counts, PAPER)
     np.testing.assert_allclose(fit.posterior.mean(axis=0), fit.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("control_events", [600, None])
+def test_intervals_hold_the_truth_as_often_as_they_say(control_events):
+    """68 % of 150 measurements; with few controls they are resampled, too."""
+    rng = np.random.default_rng(21)
+    truth = np.array([0.3, 0.3, 0.4])
+    inside = []
+    for _ in range(150):
+        known = PAPER
+        if control_events:
+            known = fit_controls(simulate_controls(PAPER, control_events, rng=rng), 1.0)
+        counts = PAPER.sample(rng.choice(3, size=500, p=truth), bins=2, rng=rng)
+        found = bootstrap_time_resolved(counts, known, resamples=60, rng=rng)
+        inside.append((found.low <= truth) & (truth <= found.high))
+    # three standard deviations of 450 proportions, of which two in three are independent
+    assert 100 * np.mean(inside) == pytest.approx(68, abs=8)
+
+
+def test_wrong_bootstraps_are_told():
+    with pytest.raises(ValueError, match="at least 2 resamples, found 1"):
+        bootstrap_time_resolved([[3, 4]], PAPER, resamples=1)
+    with pytest.raises(ValueError, match="level between 0 and 1, found 68"):
+        bootstrap_time_resolved([[3, 4]], PAPER, level=68)
 
 
 def test_impossible_shots_are_left_out_and_told():

@@ -30,6 +30,7 @@ from napari_coldatoms.photons.site_counts import SiteCounts, counts_from_stack
 from napari_coldatoms.photons.thresholds import Share, Thresholds, thresholds
 from napari_coldatoms.photons.time_resolved import (
     TimeResolvedFit,
+    bootstrap_time_resolved,
     fit_time_resolved,
     posterior,
     shot_log_likelihood,
@@ -59,6 +60,7 @@ __all__ = [
     "atom_number_table",
     "best_exposure",
     "bootstrap",
+    "bootstrap_time_resolved",
     "check_controls",
     "check_counts",
     "choose_model",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.photons.control_setting import ControlSetting, bins_for
+from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.quadrature import legendre
 from napari_coldatoms.photons.scoring import fit_stages, pure_distributions
 
@@ -63,6 +64,10 @@ class ControlSamples:
     def brightness_sd(self) -> FloatArray:
         """Relative standard deviation of the brightness, (samples,)."""
         return np.sqrt(self.parameters[:, -1])
+
+    def models(self) -> list[LossModel]:
+        """Return the model of each sample."""
+        return [self.setting.model(theta) for theta in self.parameters]
 
     def distributions(self, max_count: int) -> FloatArray:
         """Return the distributions of counts (samples, atoms + 1, max_count + 1)."""

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_coldatoms.photons.bootstrap import Intervals, draw_controls
+from napari_coldatoms.photons.control_samples import refit
+from napari_coldatoms.photons.controls import ControlFit
 from napari_coldatoms.photons.histogram import FloatArray, IntArray, histogram
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.remarks import tell
 from napari_coldatoms.photons.simplex import TOLERANCE, maximise
+from napari_coldatoms.statistics.bootstrap import resample
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +164,7 @@ def _posterior(log_likelihood: FloatArray, prior: FloatArray) -> FloatArray:
     return np.where(possible, weight / np.where(possible, total, 1.0), np.nan)
 
 
-def fit_time_resolved(counts: ArrayLike, model: LossModel) -> TimeResolvedFit:
+def fit_time_resolved(counts: ArrayLike, model: LossModel | ControlFit) -> TimeResolvedFit:
     """Fit the distribution of atom numbers to counts in sub-bins of the exposure.
 
     Parameters
@@ -168,7 +172,7 @@ def fit_time_resolved(counts: ArrayLike, model: LossModel) -> TimeResolvedFit:
     counts : (shots, bins) int
         Counts of each shot in equal, consecutive parts of the exposure. One bin gives the fit of
         `fit_atom_numbers`.
-    model : LossModel
+    model : LossModel or ControlFit
         Its exposure is that of all sub-bins together.
 
     Returns
@@ -180,7 +184,7 @@ def fit_time_resolved(counts: ArrayLike, model: LossModel) -> TimeResolvedFit:
     ValueError
         If the counts are not usable, or no shot is possible under the model.
     """
-    log_likelihood = shot_log_likelihood(counts, model)
+    log_likelihood = shot_log_likelihood(counts, _model(model))
     top = log_likelihood.max(axis=1)
     impossible = ~np.isfinite(top)
     if impossible.all():
@@ -206,3 +210,70 @@ def fit_time_resolved(counts: ArrayLike, model: LossModel) -> TimeResolvedFit:
         impossible,
         tuple(remarks),
     )
+
+
+def bootstrap_time_resolved(
+    counts: ArrayLike,
+    model_or_controls: LossModel | ControlFit,
+    *,
+    resamples: int = 100,
+    resample_controls: bool = True,
+    level: float = 0.68,
+    rng: np.random.Generator | int | None = None,
+) -> Intervals:
+    """Return intervals of the probabilities of `fit_time_resolved`, by the bootstrap.
+
+    Parameters
+    ----------
+    counts : (shots, bins) int
+    model_or_controls : LossModel or ControlFit
+        Controls that were fitted are drawn and fitted again for each resample.
+    resamples, resample_controls, level, rng
+        As in `bootstrap`.
+
+    Returns
+    -------
+    Intervals
+
+    Raises
+    ------
+    ValueError
+        As `fit_time_resolved`; if there are fewer than 2 resamples, or the level is not between 0
+        and 1.
+    """
+    if resamples < 2:
+        raise ValueError(f"expected at least 2 resamples, found {resamples}")
+    if not 0 < level < 1:
+        raise ValueError(f"expected a level between 0 and 1, found {level}")
+    generator = np.random.default_rng(rng)
+    fit = fit_time_resolved(counts, model_or_controls)
+    kept = sub_bins(counts)[~fit.impossible]
+    patterns, occurrences = np.unique(kept, axis=0, return_counts=True)
+    drawn = resample(occurrences, len(kept), resamples, generator)
+    if isinstance(model_or_controls, ControlFit) and resample_controls:
+        again = draw_controls(model_or_controls.histograms, resamples, None, generator)
+        models = refit(model_or_controls, again).models()
+    else:
+        models = [_model(model_or_controls)]
+    components = np.empty((len(models), models[0].atoms + 1, len(patterns)))
+    for out, model in zip(components, models, strict=True):
+        value = _log_likelihood(patterns, model)
+        top = value.max(axis=1, keepdims=True)
+        out[:] = np.exp(value - np.where(np.isfinite(top), top, 0.0)).T
+    samples, _, _ = maximise(drawn, components if len(models) > 1 else components[0])
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    estimate = fit.probabilities
+    return Intervals(
+        np.minimum(low, estimate),
+        np.maximum(high, estimate),
+        float(level),
+        samples,
+        estimate,
+        fit.remarks,
+    )
+
+
+def _model(model_or_controls: LossModel | ControlFit) -> LossModel:
+    if isinstance(model_or_controls, ControlFit):
+        return model_or_controls.model
+    return model_or_controls
