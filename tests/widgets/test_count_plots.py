@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_coldatoms import photons
 from napari_coldatoms.widgets.count_bars import bar_edges, binned, count_bars
-from napari_coldatoms.widgets.count_plots import SamplePlot
+from napari_coldatoms.widgets.count_plots import ControlsPlot, RunChart, SamplePlot
 from napari_coldatoms.widgets.plots import plot_colors
 
 MODEL = photons.PAPER_MODEL
@@ -174,3 +174,105 @@ def test_the_view_stays_for_the_same_sample(plot, counts, fit) -> None:
     assert view.viewRange()[0] == pytest.approx([10, 20])
     plot.plot.show_all()
     assert view.viewRange()[0][1] > counts.max()
+
+
+@pytest.fixture(scope="module")
+def known():
+    controls = photons.simulate_controls(MODEL, 2000, single_atom_loss=0.03, rng=1)
+    return photons.fit_controls(controls, MODEL.exposure)
+
+
+@pytest.fixture
+def controls(qtbot, known):
+    made = ControlsPlot("dark")
+    qtbot.addWidget(made)
+    made.show_controls(known.histograms, known)
+    made.resize(made.sizeHint())
+    made.show()
+    qtbot.wait(20)
+    return made
+
+
+def test_controls_with_their_fits_one_below_another(controls, known) -> None:
+    drawn = controls.plot
+    assert len(drawn.axes) == 3
+    for atoms, (control, h) in enumerate(zip(drawn.controls, known.histograms, strict=True)):
+        assert control.shots.sum() == h.total
+        assert control.expected.sum() == pytest.approx(h.total, rel=1e-3)
+        # of each single atom the loss is independent of the others'
+        lost = 0 if control.lost is None else control.lost.sum()
+        share = 1 - (1 - known.single_atom_loss) ** atoms
+        assert lost == pytest.approx(h.total * share, rel=1e-3)
+        assert f"{h.total} shots, mean {h.mean:.3g}" in control.words
+    assert drawn.axes[0].getViewBox().viewRange()[0] == drawn.axes[2].getViewBox().viewRange()[0]
+    assert "fit" in controls.readout.text()
+
+
+def test_numbers_of_all_controls_at_the_pointer(controls, known) -> None:
+    mouse(controls.plot, QEvent.Type.MouseMove, 15.2)
+    words = controls.readout.text()
+    assert "15 counts" in words
+    for atoms in (1, 2):
+        assert f"{atoms}:&nbsp;{known.histograms[atoms].occurrences[15]}" in words
+    assert controls.words_at(10_000) == ""
+
+
+def test_a_control_that_is_missing_leaves_its_place(controls, known, qtbot) -> None:
+    first, _, third = known.histograms
+    controls.show_controls((first, None, third))
+    assert controls.plot.controls[1] is None
+    assert controls.readout.text() == ""
+    assert not len(controls.plot._items[2][1].xData)
+    controls.show_controls(known.histograms[:2], known)
+    assert len(controls.plot.axes) == 2
+    controls.set_theme("light")
+    assert controls.plot._items[1][0].opts["pen"].color().name() == plot_colors("light").of_atoms(1)
+    controls.show_controls(())
+    assert controls.plot.axes == []
+    controls.set_theme("dark")
+    controls.show_controls(known.histograms, known)
+    qtbot.wait(10)
+    low, high = controls.plot.axes[0].getViewBox().viewRange()[0]
+    assert low < 0
+    assert high > max(h.max_count for h in known.histograms)
+
+
+@pytest.fixture
+def run_chart(qtbot):
+    made = RunChart("dark")
+    qtbot.addWidget(made)
+    made.resize(380, 300)
+    made.show()
+    return made
+
+
+def test_means_outside_the_limits(run_chart, qtbot) -> None:
+    rng = np.random.default_rng(3)
+    drifting = rng.poisson(15 * (1 + 0.15 * np.linspace(-1, 1, 3000)))
+    groups = photons.check_counts(drifting).run_chart()
+    run_chart.show_run(drifting, groups)
+    qtbot.wait(10)
+    outside = int(groups["outside"].sum())
+    assert outside > 5
+    assert len(run_chart.plot._bad.getData()[0]) == outside
+    assert f"{outside} of 20 means" in run_chart.readout.text()
+    # not more points than can be told apart
+    assert run_chart.plot.drawn <= 2000
+    mouse(run_chart.plot, QEvent.Type.MouseMove, 1222)
+    words = run_chart.readout.text()
+    assert "mean" in words
+    assert run_chart.words_at(1222).startswith(f"shot <b>1222</b>: {drifting[1222]} counts")
+    assert run_chart.words_at(3000) == ""
+    run_chart.set_theme("light")
+    assert run_chart.plot._bad.opts["brush"].color().name() == plot_colors("light").model
+
+
+def test_counts_without_groups_or_without_order(run_chart, qtbot) -> None:
+    run_chart.show_run([3, 4, 5])
+    qtbot.wait(10)
+    assert not run_chart.plot.axes[1].isVisible()
+    low, high = run_chart.plot.axes[0].getViewBox().viewRange()[0]
+    assert (low, high) == pytest.approx((-0.5, 2.5), abs=0.2)
+    run_chart.show_run(None)
+    assert "not known" in run_chart.readout.text()
+    assert run_chart.plot.drawn == 0

@@ -140,6 +140,16 @@ def outline(edges: FloatArray, heights: FloatArray) -> tuple[FloatArray, FloatAr
     return np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)
 
 
+def counts_text(first: int, last: int) -> str:
+    """Return a bar's numbers of counts in words."""
+    return f"{first} to {last} counts" if last > first else f"{first} count{'s' * (first != 1)}"
+
+
+def expected_text(shots: float) -> str:
+    """Return how many shots are expected, in three digits at most."""
+    return f"{shots:.0f}" if shots >= 100 else f"{shots:.3g}" if shots >= 0.01 else "none"
+
+
 def _residuals(
     histogram: Histogram, fit: AtomNumberFit, edges: FloatArray
 ) -> tuple[FloatArray, FloatArray]:

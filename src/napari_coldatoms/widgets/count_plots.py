@@ -14,11 +14,21 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from napari_coldatoms.photons.fit import AtomNumberFit
 from napari_coldatoms.photons.histogram import Histogram
 from napari_coldatoms.photons.thresholds import Thresholds
+from napari_coldatoms.widgets.control_plots import ControlsPlot
 from napari_coldatoms.widgets.controls import check, text_label
-from napari_coldatoms.widgets.count_bars import CountBars, count_bars, outline
+from napari_coldatoms.widgets.count_bars import (
+    CountBars,
+    count_bars,
+    counts_text,
+    expected_text,
+    outline,
+)
+from napari_coldatoms.widgets.run_chart import RunChart
 from napari_coldatoms.widgets.stacked_plot import StackedPlot, scaled, shade
 
 FloatArray = NDArray[np.float64]
+
+__all__ = ["ControlsPlot", "RunChart", "SamplePlot"]
 
 _HEADROOM = 1.18
 _DATA, _PART, _BAND = 70, 95, 28  # opacity of bars, atom numbers, the band of ±2 (of 255)
@@ -27,7 +37,6 @@ _LEAST_LABELLED = 0.01  # of the shots, for the atom number to be written at its
 _RESIDUALS = 3.5  # standard deviations that are always shown
 _MOST_RESIDUAL = 12.0  # ... and that are shown at most
 _HEIGHT = 250
-_ENDLESS = 16777215.0  # Qt's own
 _TOOLTIP = (
     "Bars: shots of the sample. Filled: what the fit expects of each atom number; line: their sum. "
     "Below: shots less expected ones in standard deviations, bins of fewer than 5 expected shots "
@@ -149,11 +158,11 @@ class SamplePlot(QWidget):
         if bars is None or bar is None:
             return ""
         first, last = bars.counts_of(bar)
-        counts = f"{first} to {last} counts" if last > first else f"{n} count{'s' * (n != 1)}"
+        counts = counts_text(first, last)
         shots = round(bars.shots[bar])
         words = f"<b>{counts}</b>: {shots} shot{'s' * (shots != 1)}"
         if bars.expected is not None:
-            words += f", {_number(bars.expected[bar])} expected"
+            words += f", {expected_text(bars.expected[bar])} expected"
         return f"{words}<br>{self._posterior_words(n)}"
 
     def _posterior_words(self, n: int) -> str:
@@ -250,15 +259,10 @@ class _Histogram(StackedPlot):
         """Draw everything anew."""
         bars, colors = self.bars, self.colors
         fitted = bars is not None and bars.components is not None
-        self._rest.setVisible(fitted)
-        self._main.getAxis("bottom").setStyle(showValues=not fitted)
-        self._main.getAxis("bottom").setHeight(8 if fitted else 40)
-        # what is hidden would keep its place
-        self.ci.layout.setRowMaximumHeight(1, _ENDLESS if fitted else 0)
         below, title = ("σ", "photon counts of a shot") if bars is not None else ("", "")
-        self.set_labels(self._main, left="shots" if bars else "", bottom="" if fitted else title)
-        self._main.getAxis("bottom").showLabel(not fitted)
+        self.set_labels(self._main, left="shots" if bars else "", bottom=title)
         self.set_labels(self._rest, left=below, bottom=title)
+        self.show_lower(fitted)
         self._draw_bars()
         self._draw_parts()
         self._draw_residuals()
@@ -356,10 +360,6 @@ class _Histogram(StackedPlot):
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the rest of a dock."""
         return QSize(340, _HEIGHT)
-
-
-def _number(shots: float) -> str:
-    return f"{shots:.0f}" if shots >= 100 else f"{shots:.3g}" if shots >= 0.01 else "none"
 
 
 def _percent(share: float) -> str:

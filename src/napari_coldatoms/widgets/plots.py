@@ -139,12 +139,16 @@ class ThemedPlot(pg.GraphicsLayoutWidget):
         """Take the colours of a theme of napari."""
         self._colors = plot_colors(theme_id)
         self.setBackground(self._colors.background)
+        self.paint_axes()
+        self.draw()
+
+    def paint_axes(self) -> None:
+        """Give the axes the colours in use."""
         for item in self.axes:
             for side in ("left", "bottom"):
                 axis = item.getAxis(side)
                 axis.setPen(self._colors.axis)
                 axis.setTextPen(self._colors.text)
-        self.draw()
 
     def draw(self) -> None:
         """Draw everything anew, in the colours in use."""

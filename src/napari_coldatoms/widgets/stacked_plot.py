@@ -21,6 +21,9 @@ LEAST = 0.5
 LEFT = 50
 """Width of the axes on the left (px): those of several plots stand below each other."""
 
+_OPEN, _CLOSED = 40, 8  # px of the axis below a plot, with numbers and without
+_ENDLESS = 16777215.0  # Qt's own
+
 
 class StackedPlot(ThemedPlot):
     """Plots one above another that move together from left to right.
@@ -55,7 +58,7 @@ class StackedPlot(ThemedPlot):
             item = self.add_axes(view=view, row=row)
             item.getAxis("left").setWidth(LEFT)
             last = row == len(stretches) - 1
-            item.getAxis("bottom").setHeight(40 if last else 8)
+            item.getAxis("bottom").setHeight(_OPEN if last else _CLOSED)
             item.getAxis("bottom").setStyle(showValues=last)
             self.ci.layout.setRowStretchFactor(row, stretch)
             if row:
@@ -67,6 +70,17 @@ class StackedPlot(ThemedPlot):
         if self._limits is not None:
             self.set_limits(*self._limits)
         return self.axes
+
+    def show_lower(self, shown: bool) -> None:
+        """Show the lower one of two plots, or leave its place to the upper one."""
+        upper, lower = self.axes
+        lower.setVisible(shown)
+        # what is hidden would keep its place
+        self.ci.layout.setRowMaximumHeight(1, _ENDLESS if shown else 0)
+        axis = upper.getAxis("bottom")
+        axis.setStyle(showValues=not shown)
+        axis.showLabel(not shown)
+        axis.setHeight(_CLOSED if shown else _OPEN)
 
     def set_limits(self, low: float, high: float) -> None:
         """Set how far the plots reach from left to right."""
@@ -80,13 +94,9 @@ class StackedPlot(ThemedPlot):
         if self._limits is not None and self.axes:
             self.axes[0].setXRange(*self._limits, padding=0.02)
 
-    def set_theme(self, theme_id: str) -> None:
-        """Take the colours of a theme of napari."""
-        super().set_theme(theme_id)
-        self.paint_hover_lines()
-
-    def paint_hover_lines(self) -> None:
-        """Give the line at the pointer its colour."""
+    def paint_axes(self) -> None:
+        """Give the axes, and the line at the pointer, the colours in use."""
+        super().paint_axes()
         for line in self._hover_lines:
             line.setPen(pg.mkPen(self.colors.axis, width=1))
 
