@@ -110,3 +110,9 @@ def test_shares_of_atoms_left_are_binomial() -> None:
         assert value == pytest.approx(stats.binom.pmf(left, 3, 0.9), rel=1e-12)
         difference = stats.binom.pmf(left, 3, 0.9 - 1e-5) - stats.binom.pmf(left, 3, 0.9 + 1e-5)
         assert slope == pytest.approx(difference / 2e-5, rel=1e-6)
+
+
+def test_counts_are_filled_over_whatever_was_there():
+    out = np.full(40, np.nan)
+    fill_counts(7.0, 0.0, out)
+    np.testing.assert_allclose(out, stats.poisson.pmf(np.arange(40), 7.0), rtol=1e-12)

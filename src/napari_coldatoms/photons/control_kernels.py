@@ -40,7 +40,8 @@ def set_scaled(factor: float, values: FloatArray, out: FloatArray) -> None:
 @njit(cache=True, nogil=True)
 def fill_counts(mean: float, variance: float, out: FloatArray) -> None:
     """Write the distribution of counts with a mean and a squared sd of the brightness."""
-    set_scaled(0.0, out, out)
+    for n in range(out.size):  # not 0 times what is there, which may be NaN
+        out[n] = 0.0
     add_counts(mean, 1.0, 1 / variance if variance >= CONSTANT else math.inf, out)
 
 
