@@ -25,6 +25,7 @@ from napari_coldatoms.photons.simulate import (
     simulate_controls,
     simulate_mixture,
 )
+from napari_coldatoms.photons.simulated_errors import SimulatedErrors, simulated_errors
 from napari_coldatoms.photons.single_atom_loss import correct_single_atom_loss
 from napari_coldatoms.photons.site_counts import SiteCounts, counts_from_stack
 from napari_coldatoms.photons.thresholds import Share, Thresholds, thresholds
@@ -53,6 +54,7 @@ __all__ = [
     "LossModel",
     "ModelChoice",
     "Share",
+    "SimulatedErrors",
     "SimulatedMixture",
     "SiteCounts",
     "Thresholds",
@@ -82,5 +84,6 @@ __all__ = [
     "shot_log_likelihood",
     "simulate_controls",
     "simulate_mixture",
+    "simulated_errors",
     "thresholds",
 ]
