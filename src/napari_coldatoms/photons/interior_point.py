@@ -286,9 +286,9 @@ def climb(
         # no closer to the bounds than it takes: beyond, systems are solved less exactly
         target = max(min((ahead / mu) ** 3, 1.0) * mu, 0.1 * tolerance / conditions)
 
-        # corrector: what the products of steps make wrong, as far as they can be taken, and
-        # towards the middle of the bounds
-        part = up * down
+        # corrector: what the products of steps make wrong, and towards the middle of the bounds;
+        # between bounds of bins as well as of weights, only as far as the steps can be taken
+        part = up * down if signed else 1.0
         for n in range(bins):
             work[n] = -part * df[n] * dy[n] * inverse[n]
         for n in range(filled, bins):
