@@ -98,3 +98,13 @@ def test_sample_lattices_open_as_one_layer(key: str) -> None:
     (layer,) = viewer.layers
     assert [str(unit) for unit in layer.units[-2:]] == ["micrometer", "micrometer"]
     assert layer.axis_labels[-2:] == ("y", "x")
+
+
+def test_sample_tweezers_open_with_their_regions() -> None:
+    viewer = napari.components.ViewerModel()
+    viewer.open_sample("napari-coldatoms", "tweezer_counts")
+    image, regions = viewer.layers
+    assert image.data.shape == (400, 9, 40)
+    assert len(regions.data) == 5
+    assert viewer.dims.ndim == 3
+    assert [str(unit) for unit in regions.units] == ["micrometer", "micrometer"]

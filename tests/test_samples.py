@@ -242,3 +242,113 @@ def test_pairs_show_survival_and_hopping():
     # four standard deviations of 5000 atoms
     assert (first & second).sum() / atoms == pytest.approx(0.95, abs=0.012)
     assert (second & ~first).sum() / atoms == pytest.approx(0.02, abs=0.008)
+
+
+def test_photon_counts_are_seeded_and_those_of_the_paper():
+    made = samples.photon_counts()
+    again = samples.photon_counts()
+    assert len(made.control_counts) == len(made.prepared) == 2000
+    assert len(made.sample) == 1000
+    for name in ("prepared", "control_counts", "sample"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(again, name))
+    controls = made.controls
+    # of the paper 6, 38 and 56 %, here within four standard deviations
+    np.testing.assert_allclose(
+        [len(controls[atoms]) / 2000 for atoms in range(3)], [0.06, 0.38, 0.56], atol=0.045
+    )
+    epsilon = made.truth["single_atom_loss"]
+    assert controls[0].mean() == pytest.approx(1, abs=4 / np.sqrt(len(controls[0])))
+    assert controls[1].mean() == pytest.approx(15 - 14 * epsilon, abs=4 * 4.5 / 28)
+    # by Eq. 3: two atoms stay with exp(-1.2), and no loss comes before its time
+    assert 15 < controls[2].mean() < 29
+    shuffled = np.corrcoef(made.prepared[1:], made.prepared[:-1])[0, 1]
+    assert abs(shuffled) < 4 / np.sqrt(2000)
+
+
+def test_photon_counts_as_files(tmp_path):
+    from napari_coldatoms.readers import is_count_file, read_counts
+
+    made = samples.photon_counts()
+    paths = samples.photon_count_files(tmp_path / "new")
+    assert [path.name for path in paths] == ["controls.csv", "sample.csv"]
+    assert all(is_count_file(path) for path in paths)
+    controls, sample = (read_counts(path) for path in paths)
+    assert controls.certain
+    assert sample.certain
+    (series,) = controls.series
+    np.testing.assert_array_equal(series.counts, made.control_counts)
+    np.testing.assert_array_equal(series.prepared, made.prepared)
+    (series,) = sample.series
+    np.testing.assert_array_equal(series.counts, made.sample)
+
+
+def boxes_of(stack):
+    """Return the counts above the offset in each box, (shots, sites), in detected photons."""
+    truth = stack.attrs["truth"]
+    camera = truth["camera"]
+    electrons = (stack.to_numpy() - camera["offset"]) * camera["sensitivity"]
+    cuts = [electrons[:, y0:y1, x0:x1].sum(axis=(1, 2)) for y0, x0, y1, x1 in truth["boxes"]]
+    return np.column_stack(cuts) / camera["em_gain"]
+
+
+def test_tweezers_shine_as_their_truth_says():
+    stack = samples.tweezer_counts()
+    assert stack.identical(samples.tweezer_counts())
+    assert stack.dims == ("shot", "y", "x")
+    assert stack.shape == (400, 9, 40)
+    assert stack.dtype == np.uint16
+    assert int(stack.max()) < stack.attrs["saturation"]
+    assert stack.x.attrs["units"] == "um"
+    truth = stack.attrs["truth"]
+    occupied = np.array(truth["occupied"])
+    assert abs(occupied.mean() - truth["loading"]) < 4 * np.sqrt(0.25 / occupied.size)
+    photons = boxes_of(stack)
+    dark, bright = photons[~occupied], photons[occupied]
+    # 25 pixels of background, and the light of an atom that falls into the box: all but 2 to 10 %
+    # of it. Electron multiplication doubles the variance; tolerances are four standard errors
+    expected = 25 * truth["background"]
+    assert abs(dark.mean() - expected) < 4 * np.sqrt(2 * expected / len(dark))
+    light = np.mean(truth["photons"])
+    assert 0.9 * light < bright.mean() - expected < 0.98 * light
+    assert dark.var() == pytest.approx(2 * dark.mean(), rel=4 * np.sqrt(3 / len(dark)))
+
+
+def test_weights_read_the_tweezers_out_better():
+    """The least mean error over thresholds, of all sites, on the same shots."""
+    from napari_coldatoms.photons import counts_from_stack
+
+    stack = samples.tweezer_counts()
+    occupied = np.array(stack.attrs["truth"]["occupied"]).T
+    (image, regions) = samples.tweezer_counts_layers()
+    corners = [np.asarray(each) for each in regions[0]]
+
+    def error(counts):
+        errors = []
+        for values, bright in zip(counts, occupied, strict=True):
+            cuts = np.unique(values)[:, None]
+            wrong = (values[~bright] > cuts).mean(axis=1) + (values[bright] <= cuts).mean(axis=1)
+            errors.append(wrong.min() / 2)
+        return np.mean(errors)
+
+    plain = counts_from_stack(image[0], corners).counts
+    learnt = counts_from_stack(image[0], corners, weights="learn").counts
+    assert 0.03 < error(plain) < 0.07
+    assert error(learnt) < 0.85 * error(plain)
+
+
+def test_tweezers_open_as_image_and_boxes():
+    from napari.layers import Layer, Shapes
+
+    from napari_coldatoms.photons import counts_from_stack
+
+    stack = samples.tweezer_counts()
+    image, regions = (Layer.create(*data) for data in samples.tweezer_counts_layers())
+    assert isinstance(regions, Shapes)
+    assert set(regions.shape_type) == {"rectangle"}
+    assert [str(unit) for unit in regions.units] == ["micrometer"] * 2
+    np.testing.assert_allclose(regions.scale, image.scale[-2:])
+    found = counts_from_stack(stack, regions)
+    assert found.pixels.tolist() == [25] * 5
+    camera = stack.attrs["truth"]["camera"]
+    photons = (found.counts - 25 * camera["offset"]) * camera["sensitivity"] / camera["em_gain"]
+    np.testing.assert_allclose(photons.T, boxes_of(stack), atol=1e-6)

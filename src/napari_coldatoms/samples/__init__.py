@@ -1,7 +1,7 @@
 """Sample data: simulated, with a known truth, the same at every call.
 
 The functions that end in ``_layers`` are napari's sample data menu; the others give the same
-data as stacks. ``stack.attrs["truth"]`` says what went in.
+data as stacks, or as counts. ``stack.attrs["truth"]``, or ``truth``, says what went in.
 """
 
 from __future__ import annotations
@@ -13,6 +13,13 @@ from napari_coldatoms.samples.clouds import (
     single_cloud_layers,
     time_of_flight,
     time_of_flight_layers,
+)
+from napari_coldatoms.samples.counts import (
+    CountSample,
+    photon_count_files,
+    photon_counts,
+    tweezer_counts,
+    tweezer_counts_layers,
 )
 from napari_coldatoms.samples.lattices import (
     drifting_lattice,
@@ -28,12 +35,15 @@ from napari_coldatoms.samples.lattices import (
 )
 
 __all__ = [
+    "CountSample",
     "drifting_lattice",
     "drifting_lattice_layers",
     "lattice_image",
     "lattice_image_layers",
     "mot_and_odt",
     "mot_and_odt_layers",
+    "photon_count_files",
+    "photon_counts",
     "single_cloud",
     "single_cloud_layers",
     "survival_pair",
@@ -44,4 +54,6 @@ __all__ = [
     "triangular_lattice_layers",
     "tweezer_array",
     "tweezer_array_layers",
+    "tweezer_counts",
+    "tweezer_counts_layers",
 ]
