@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ FloatArray = NDArray[np.float64]
 
 _RANGE = (0.1, 10.0)  # of exposures that are tried, relative to the model's
 _TRIES = 25
-_GOLDEN = (math.sqrt(5) - 1) / 2
 _NARROW = 1e-3  # the best exposure is found to this, relative to it
 
 
@@ -117,23 +116,10 @@ def best_exposure(
     at_border = middle in (0, len(times) - 1)
     best = float(times[middle])
     if not at_border:
-        best = math.exp(
-            _golden_section(error_of, math.log(times[middle - 1]), math.log(times[middle + 1]))
-        )
+        from scipy.optimize import minimize_scalar
+
+        bounds = (math.log(times[middle - 1]), math.log(times[middle + 1]))
+        options = {"xatol": _NARROW}
+        found = minimize_scalar(error_of, bounds=bounds, method="bounded", options=options)
+        best = math.exp(found.x)
     return BestExposure(best, errors_of(best), table, at_border)
-
-
-def _golden_section(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a function with one minimum has it."""
-    inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
-    values = [function(x) for x in inner]
-    while high - low > _NARROW:
-        if values[0] < values[1]:
-            high, inner[1], values[1] = inner[1], inner[0], values[0]
-            inner[0] = high - _GOLDEN * (high - low)
-            values[0] = function(inner[0])
-        else:
-            low, inner[0], values[0] = inner[0], inner[1], values[1]
-            inner[1] = low + _GOLDEN * (high - low)
-            values[1] = function(inner[1])
-    return (low + high) / 2
