@@ -182,7 +182,7 @@ class LossModel:
         atoms : int or (shots,) int
             Number of atoms at the beginning of each shot.
         size : int, optional
-            Number of shots, where `atoms` is one number.
+            Number of shots, where ``atoms`` is one number.
         bins : int
             Equal parts of the exposure that are counted apart.
         rng : Generator, int or None
