@@ -28,7 +28,7 @@ def by_name(made):
 
 def test_it_is_an_analysis_with_plain_parameters():
     assert ANALYSES["detect_clouds"] is DetectClouds
-    assert list(ANALYSES) == ["detect_clouds", "reconstruct_lattice"]
+    assert list(ANALYSES) == ["count_atoms", "detect_clouds", "reconstruct_lattice"]
     analysis = DetectClouds(angle=30.0, threshold=ThresholdOptions(significance=8.0))
     assert isinstance(analysis, Analysis)
     assert from_dict(DetectClouds, to_dict(analysis)) == analysis

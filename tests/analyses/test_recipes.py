@@ -40,7 +40,9 @@ def test_without_a_picture_the_defaults_make_it():
 def test_what_cannot_be_followed_is_refused(tmp_path):
     with pytest.raises(RecipeError, match=r"picture\.kind: expected one of 'auto', 'absorption'"):
         follow(Recipe("detect_clouds", {}, picture={"kind": "phase contrast"}))
-    with pytest.raises(RecipeError, match=r"analysis: expected one of detect_clouds, .*found 'c"):
+    with pytest.raises(
+        RecipeError, match=r"analysis: expected one of count_atoms, detect_clouds, .*found 'c"
+    ):
         follow(Recipe("count"))
     with pytest.raises(RecipeError, match=r"no\.yaml: expected a recipe"):
         follow(tmp_path / "no.yaml")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
         load_calibration,
         save_calibration,
     )
+    from napari_coldatoms.analyses.count_atoms import CountAtoms
+    from napari_coldatoms.analyses.count_files import CountFiles
+    from napari_coldatoms.analyses.count_sites import count_sites
     from napari_coldatoms.analyses.detect_clouds import DetectClouds
     from napari_coldatoms.analyses.make_picture import MakePicture
     from napari_coldatoms.analyses.recipes import apply, follow
@@ -21,25 +24,35 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Batch": "batch",
     "CalibrationError": "calibration_file",
+    "CountAtoms": "count_atoms",
+    "CountFiles": "count_files",
     "DetectClouds": "detect_clouds",
     "MakePicture": "make_picture",
     "ReconstructLattice": "reconstruct_lattice",
     "apply": "recipes",
+    "count_sites": "count_sites",
     "follow": "recipes",
     "load_calibration": "calibration_file",
     "process": "batch",
     "save_calibration": "calibration_file",
 }
-_ANALYSES = {"detect_clouds": "DetectClouds", "reconstruct_lattice": "ReconstructLattice"}
+_ANALYSES = {
+    "count_atoms": "CountFiles",
+    "detect_clouds": "DetectClouds",
+    "reconstruct_lattice": "ReconstructLattice",
+}
 
 __all__ = [
     "ANALYSES",
     "Batch",
     "CalibrationError",
+    "CountAtoms",
+    "CountFiles",
     "DetectClouds",
     "MakePicture",
     "ReconstructLattice",
     "apply",
+    "count_sites",
     "follow",
     "load_calibration",
     "process",

@@ -165,7 +165,7 @@ class CountResult:
         What is not a number is None.
         """
         fit, known, cuts = self.fit, self.known, self.thresholds
-        return _plain(
+        return plain(
             {
                 "napari-coldatoms": __version__,
                 "analysis": self.analysis.name,
@@ -228,14 +228,14 @@ def _check(check: CountChecks) -> dict[str, Any]:
     return {name: getattr(check, name) for name in (*names, *more)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return values that JSON knows; None for what is no finite number."""
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def follow(recipe: Recipe | str | Path) -> tuple[Analysis, MakePicture]:
+def follow(recipe: Recipe | str | Path) -> tuple[Any, MakePicture]:
     """Return the analysis of a recipe, or of a recipe's file, and how it makes its pictures.
+
+    The analysis is an `Analysis` of pictures, or `CountFiles`, which is one of photon counts.
 
     Raises
     ------
@@ -42,6 +44,16 @@ def apply(recipe: Recipe | str | Path, stack: xr.DataArray, **options: Any) -> R
     stack : xarray.DataArray
     **options
         Those of `napari_coldatoms.backend.run`.
+
+    Raises
+    ------
+    RecipeError
+        As `follow`; or where the recipe is one for photon counts, which are no pictures.
     """
     analysis, picture = follow(recipe)
+    if not isinstance(analysis, Analysis):
+        raise RecipeError(
+            f"expected a recipe for pictures, found one for {analysis.name}: follow(recipe) "
+            "returns its analysis"
+        )
     return run(analysis, to_analyse(analysis, picture, stack), **options)

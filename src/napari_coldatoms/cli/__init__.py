@@ -25,7 +25,9 @@ INTERRUPTED = 130
 TRACEBACK = "COLDATOMS_TRACEBACK"
 """The environment variable that, when set, shows where an unexpected error came from."""
 
-HELP = """Find and fit cold-atom clouds in camera files, and judge the sites of lattices."""
+HELP = (
+    """Find and fit cold-atom clouds in camera files, judge the sites of lattices, count atoms."""
+)
 
 EXIT_CODES = """Exit codes:
 0 all files were analysed;
@@ -40,6 +42,7 @@ _COMMANDS = {
     "run": ("commands", "Do on other files what a recipe says."),
     "calibrate": ("lattice", "Find the sites of a lattice and its PSF in images of it."),
     "reconstruct": ("lattice", "Judge which sites of a lattice hold an atom."),
+    "count": ("count", "Tell how often there were 0, 1, 2, ... atoms from photon counts."),
     "design": ("design", "Predict SNR and detection errors of a lattice, without any file."),
     "demo": ("commands", "Show the main job on simulated shots."),
 }

@@ -77,7 +77,8 @@ def detect(
 
 def run(
     recipe: Annotated[
-        Path, Parameter(help="a recipe, as `detect`, `reconstruct` and the widgets save it")
+        Path,
+        Parameter(help="a recipe, as `detect`, `reconstruct`, `count` and the widgets save it"),
     ],
     /,
     *files: Files,
@@ -94,6 +95,10 @@ def run(
         analysis, make_picture = follow(recipe)
     except RecipeError as error:
         raise UsageError(str(error)) from error
+    if not isinstance(analysis, Analysis):
+        # counts of photons are no pictures; by name, so that recipes for pictures load none of it
+        follow_recipe = importlib.import_module("napari_coldatoms.cli.count").follow_recipe
+        return int(follow_recipe(analysis, files, output=output, shots=shots, quiet=quiet))
     return process_files(
         files, analysis, make_picture, output, layers, workers, quiet, more={"shots": shots}
     )
