@@ -13,7 +13,7 @@ import pytest
 from npe2 import PluginManager, PluginManifest
 
 import napari_coldatoms
-from napari_coldatoms.readers import SUFFIXES
+from napari_coldatoms.readers import COUNT_SUFFIXES, SUFFIXES
 
 MANIFEST = Path(napari_coldatoms.__file__).parent / "napari.yaml"
 
@@ -47,7 +47,7 @@ def test_every_command_leads_to_something(manifest) -> None:
     used = [
         *(each.command for each in manifest.contributions.readers),
         *(each.command for each in manifest.contributions.widgets),
-        *(each.command for each in manifest.contributions.sample_data),
+        *(each.command for each in manifest.contributions.sample_data if hasattr(each, "command")),
         *(item.command for items in manifest.contributions.menus.values() for item in items),
     ]
     assert set(used) == set(commands)
@@ -72,7 +72,10 @@ def test_the_menus_hold_the_widgets(manifest) -> None:
 
 def test_the_reader_claims_what_can_be_read(manifest) -> None:
     (reader,) = manifest.contributions.readers
-    assert {pattern.removeprefix("*") for pattern in reader.filename_patterns} == set(SUFFIXES)
+    assert {pattern.removeprefix("*") for pattern in reader.filename_patterns} == {
+        *SUFFIXES,
+        *COUNT_SUFFIXES,
+    }
     assert reader.accepts_directories
 
 
