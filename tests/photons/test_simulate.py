@@ -65,12 +65,12 @@ def test_fixed_numbers_sum_to_the_events(events):
 def test_mixture_and_its_truth():
     found = simulate_mixture(PAPER_MODEL, [0.2, 0.5, 0.3], 40_000, single_atom_loss=0.1, rng=3)
     np.testing.assert_allclose(found.probabilities, [0.253, 0.504, 0.243])
-    assert (found.atoms <= found.prepared).all()
-    seen = np.bincount(found.atoms) / 40_000
+    assert (found.atom_numbers <= found.prepared).all()
+    seen = np.bincount(found.atom_numbers) / 40_000
     np.testing.assert_allclose(seen, found.probabilities, atol=0.01)
     assert_drawn_from(found.counts, found.probabilities @ PAPER_MODEL.distribution(100))
     # in no order
-    assert abs(np.corrcoef(found.atoms[1:], found.atoms[:-1])[0, 1]) < 0.02
+    assert abs(np.corrcoef(found.atom_numbers[1:], found.atom_numbers[:-1])[0, 1]) < 0.02
 
 
 def test_mixture_in_bins():

@@ -43,7 +43,7 @@ class SimulatedMixture:
         Counts of each shot, in order.
     prepared : (shots,) int
         Number of atoms that were prepared.
-    atoms : (shots,) int
+    atom_numbers : (shots,) int
         Number of them that were there when the exposure began.
     probabilities : (atoms + 1,) array
         How likely each of these numbers was: the prepared ones, thinned by the loss of single
@@ -52,7 +52,7 @@ class SimulatedMixture:
 
     counts: IntArray
     prepared: IntArray
-    atoms: IntArray
+    atom_numbers: IntArray
     probabilities: FloatArray
 
 
