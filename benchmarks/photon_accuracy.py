@@ -24,8 +24,9 @@ from napari_coldatoms.photons import (
 )
 from napari_coldatoms.photons.controls import ControlFit, fit_histograms, refit
 from napari_coldatoms.photons.event_basis import event_basis
-from napari_coldatoms.photons.fit_setting import Likelihood, fit_events
+from napari_coldatoms.photons.event_setting import fit_events
 from napari_coldatoms.photons.histogram import Histogram
+from napari_coldatoms.photons.likelihoods import Likelihood
 from napari_coldatoms.photons.shares import PAPER_SHARES
 from napari_coldatoms.photons.simplex import maximise
 from napari_coldatoms.photons.single_atom_loss import thinning, unthinning

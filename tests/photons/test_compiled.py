@@ -29,7 +29,7 @@ def test_every_module_with_kernels_is_known():
         for path in FOLDER.glob("*.py")
         if re.search(r"^@njit", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
-    assert with_kernels == set(MODULES)
+    assert with_kernels == {name for name in MODULES if ".photons." in name}
 
 
 @pytest.mark.slow

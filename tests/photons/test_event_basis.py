@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_coldatoms.photons.event_basis import LEAST_EVENTS, event_basis, merge
-from napari_coldatoms.photons.fit_setting import fit_events
+from napari_coldatoms.photons.event_setting import fit_events
 from napari_coldatoms.photons.histogram import Histogram, control_histograms
 from napari_coldatoms.photons.simulate import PAPER_LOSS, PAPER_MODEL, simulate_controls
 from napari_coldatoms.photons.single_atom_loss import thinning

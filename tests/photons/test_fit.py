@@ -11,10 +11,11 @@ from scipy.stats import nbinom, poisson
 
 from napari_coldatoms.photons.controls import fit_controls
 from napari_coldatoms.photons.fit import fit_atom_numbers
-from napari_coldatoms.photons.fit_setting import fit_setting, most_counts
+from napari_coldatoms.photons.fit_setting import fit_setting
 from napari_coldatoms.photons.histogram import Histogram, control_histograms, histogram
 from napari_coldatoms.photons.likelihoods import effective_log_likelihood
 from napari_coldatoms.photons.loss_model import LossModel
+from napari_coldatoms.photons.model_setting import most_counts
 from napari_coldatoms.photons.remarks import FitWarning
 from napari_coldatoms.photons.simulate import (
     PAPER_LOSS,

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.event_basis import Rebin
+from napari_coldatoms.photons.event_setting import fit_events
 from napari_coldatoms.photons.fit import fit_histogram
 from napari_coldatoms.photons.fit_setting import (
     Basis,
     EventSetting,
     Likelihood,
     ModelSetting,
-    fit_events,
     fit_setting,
     parts_of,
 )

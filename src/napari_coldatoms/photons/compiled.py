@@ -20,9 +20,13 @@ _NAMES = (
     "likelihoods",
     "quadrature",
     "scoring",
+    "small_arrays",
     "uniformisation",
 )
-MODULES = tuple(f"napari_coldatoms.photons.{name}" for name in _NAMES)
+MODULES = (
+    *(f"napari_coldatoms.photons.{name}" for name in _NAMES),
+    "napari_coldatoms.statistics.bootstrap",
+)
 """The modules that have kernels."""
 
 

@@ -19,9 +19,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_coldatoms.photons.interior_point import copy, log_factorial
 from napari_coldatoms.photons.least_squares import conditions_of, descend
 from napari_coldatoms.photons.likelihoods import effective, slope
+from napari_coldatoms.photons.small_arrays import copy, log_factorial
 
 Array = NDArray[np.float64]
 

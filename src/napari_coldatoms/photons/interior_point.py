@@ -29,6 +29,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from napari_coldatoms.photons.small_arrays import (
+    FAST,
+    copy,
+    dot,
+    factorise,
+    log_factorial,
+    mix,
+    normalise,
+    solve,
+    total_of,
+)
+
 Array = NDArray[np.float64]
 
 _MOST_STEPS = 80
@@ -40,45 +52,6 @@ _LEAST_WAY = 0.9
 # a start keeps this share of equal weights, so that no weight begins on its bound
 _AWAY_FROM_BOUNDS = 0.02
 TINY = 1e-17
-# logs of factorials that are looked up
-_FACTORIALS = 1024
-_LOG_FACTORIALS = np.array([math.lgamma(h + 1.0) for h in range(_FACTORIALS)])
-# sums may be reordered, which lets several bins be computed at once
-_FAST = {"reassoc", "contract", "nsz"}
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def log_factorial(h: float) -> float:
-    """Return ln Γ(h + 1)."""
-    k = int(h)
-    if k == h and k < _FACTORIALS:
-        return _LOG_FACTORIALS[k]
-    return math.lgamma(h + 1.0)
-
-
-# loops instead of expressions with arrays: numba compiles them many times faster
-@njit(cache=True, nogil=True, error_model="numpy")
-def copy(values: Array, out: Array) -> None:
-    """Write values into an array of the same length."""
-    for i in range(len(out)):
-        out[i] = values[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def total_of(values: Array) -> float:
-    """Return the sum of values."""
-    total = 0.0
-    for i in range(len(values)):
-        total += values[i]
-    return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def normalise(values: Array, out: Array) -> None:
-    """Write values divided by their sum."""
-    total = total_of(values)
-    for i in range(len(out)):
-        out[i] = values[i] / total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -89,64 +62,7 @@ def begin(start: Array, as_given: bool, out: Array) -> None:
         out[i] = (1.0 - away) * start[i] + away / len(out)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def factorise(matrix: Array, size: int) -> None:
-    """Replace the lower triangle of a positive definite matrix by its Cholesky factor.
-
-    The diagonal of the factor holds reciprocals. Where rounding leaves no positive pivot, that
-    unknown stays at 0.
-    """
-    for j in range(size):
-        whole = matrix[j, j]
-        for k in range(j):
-            whole -= matrix[j, k] * matrix[j, k]
-        if whole > 1e-15 * matrix[j, j]:
-            inverse = 1.0 / math.sqrt(whole)
-        else:
-            inverse = 0.0
-        for i in range(j + 1, size):
-            value = matrix[i, j]
-            for k in range(j):
-                value -= matrix[i, k] * matrix[j, k]
-            matrix[i, j] = value * inverse
-        matrix[j, j] = inverse
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def solve(factor: Array, right: Array, size: int, out: Array) -> None:
-    """Solve with the factor of `factorise`."""
-    for i in range(size):
-        value = right[i]
-        for k in range(i):
-            value -= factor[i, k] * out[k]
-        out[i] = value * factor[i, i]
-    for i in range(size - 1, -1, -1):
-        value = out[i]
-        for k in range(i + 1, size):
-            value -= factor[k, i] * out[k]
-        out[i] = value * factor[i, i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def mix(components: Array, weights: Array, bins: int, out: Array) -> None:
-    """Write ``Σ_i weights[i] components[i, n]`` for the first `bins` bins."""
-    for n in range(bins):
-        out[n] = weights[0] * components[0, n]
-    for i in range(1, len(weights)):
-        for n in range(bins):
-            out[n] += weights[i] * components[i, n]
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def dot(components: Array, i: int, values: Array, begin: int, end: int) -> float:
-    """Return the sum over bins of one component times values."""
-    total = 0.0
-    for n in range(begin, end):
-        total += components[i, n] * values[n]
-    return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _hessian(components: Array, atoms: int, bins: int, d: Array, out: Array) -> None:
     for i in range(atoms):
         for j in range(i + 1):
@@ -315,7 +231,7 @@ def climb(
     return max(best_gap, 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _ways(
     w: Array,
     dw: Array,

@@ -18,18 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_coldatoms.photons.interior_point import (
-    CLOSE,
-    PATIENCE,
-    TINY,
-    begin,
-    copy,
-    factorise,
-    mix,
-    normalise,
-    solve,
-    total_of,
-)
+from napari_coldatoms.photons.interior_point import CLOSE, PATIENCE, TINY, begin
+from napari_coldatoms.photons.small_arrays import copy, factorise, mix, normalise, solve, total_of
 
 Array = NDArray[np.float64]
 

@@ -17,14 +17,17 @@ changes: whoever works on it removes ``__pycache__``.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from napari_coldatoms.photons.interior_point import log_factorial
+from napari_coldatoms.photons.small_arrays import log_factorial
 
 FloatArray = NDArray[np.float64]
+Likelihood = Literal["poisson", "effective", "least-squares"]
+"""What fits of atom numbers maximise, see `fit.fit_atom_numbers`."""
 
 # sums of more terms are taken from Stirling's series
 _MOST_TERMS = 300

@@ -38,13 +38,13 @@ def resample(
     found = np.asarray(occurrences, dtype=np.int64)
     seen = np.flatnonzero(found)
     number = int(found.sum())
+    wanted = np.broadcast_to(np.asarray(totals, dtype=np.int64), (resamples,)).copy()
     drawn = np.zeros((resamples, found.size), dtype=np.int64)
-    if max(number, int(np.max(totals))) < _VALUES_PER_BIN * len(seen):
-        wanted = np.broadcast_to(np.asarray(totals, dtype=np.int64), (resamples,)).copy()
+    if max(number, int(wanted.max())) < _VALUES_PER_BIN * len(seen):
         values = np.repeat(np.arange(found.size), found)
         _draw_values(values, wanted, int(rng.integers(2**63)), drawn)
     else:
-        drawn[:, seen] = rng.multinomial(totals, found[seen] / number, size=resamples)
+        drawn[:, seen] = rng.multinomial(wanted, found[seen] / number)
     return drawn
 
 
