@@ -47,8 +47,8 @@ class Thresholds:
     Attributes
     ----------
     cuts : (k,) int
-        From ``cuts[i]`` counts on, a shot is called one with at least i + 1 of k atoms. Two equal cuts
-        leave out an atom number.
+        From ``cuts[i]`` counts on, a shot is called one with at least i + 1 of k atoms. Two equal
+        cuts leave out an atom number.
     confusion : (atoms + 1, atoms + 1) array
         ``confusion[called, true]``: probability that a shot with `true` atoms is called one with
         `called`. Columns sum to 1.
