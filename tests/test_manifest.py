@@ -63,10 +63,12 @@ def test_the_menus_hold_the_widgets(manifest) -> None:
         "napari-coldatoms.reconstruct_lattice",
     ]
     assert menus["napari/layers/filter"] == ["napari-coldatoms.raw_frames"]
+    assert menus["napari/layers/measure"] == ["napari-coldatoms.count_atoms"]
     assert [widget.display_name for widget in manifest.contributions.widgets] == [
         "Detect clouds",
         "Raw frames → picture",
         "Reconstruct lattice",
+        "Count atoms",
     ]
 
 

@@ -26,7 +26,7 @@ from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import JobWidget, button, row
 from napari_coldatoms.widgets.control_rows import local_files
 from napari_coldatoms.widgets.controls import number
-from napari_coldatoms.widgets.count_features import write_features
+from napari_coldatoms.widgets.count_features import select_region, write_features
 from napari_coldatoms.widgets.count_jobs import CountedRegions, Fitted, compiled_first, fit
 from napari_coldatoms.widgets.count_places import SAMPLE, CountEntry
 from napari_coldatoms.widgets.count_results import ResultPanel
@@ -72,6 +72,7 @@ class CountAtomsWidget(JobWidget):
         self.setObjectName(ANALYSIS)
         self.setAcceptDrops(True)
         self.fitted: Fitted | None = None
+        self._region_layer: Any = None
 
         self.source = CountSource(self)
         # in ms: a form's number has too few digits for short exposures in s
@@ -110,6 +111,7 @@ class CountAtomsWidget(JobWidget):
         self.source.counted.connect(self._on_counted)
         self.results.place_asked.connect(self._on_place_asked)
         self.results.export_asked.connect(self.export_sites)
+        self.results.sites.site_selected.connect(self._on_site)
         napari_viewer.events.theme.connect(self._on_theme)
         self.set_running(False)
         self.say("Drop files of counts here, or count in pictures.")
@@ -307,6 +309,7 @@ class CountAtomsWidget(JobWidget):
         memory.remember(_REGIONS, self.source.regions.values())
         if found.sites is None:
             return
+        self._region_layer = layer
         self.results.show_sites(found)
         self.folds["result"].expand(animate=False)
         if layer in self.viewer.layers:
@@ -314,6 +317,12 @@ class CountAtomsWidget(JobWidget):
                 write_features(layer, found.sites.features(), found.counts.numbers)
             except ValueError as error:
                 self.complain(error)
+
+    def _on_site(self, row: int) -> None:
+        """Select the region of a row of the table of sites."""
+        sites, layer = self.sites, self._region_layer
+        if sites is not None and layer in self.viewer.layers:
+            select_region(layer, int(sites.site_counts.numbers[row]))
 
     def _on_place_asked(self, place: Any, entry: CountEntry) -> None:
         self.source.put({place: entry})

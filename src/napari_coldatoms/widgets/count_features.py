@@ -44,3 +44,11 @@ def write_features(layer: Any, found: pd.DataFrame, numbers: NDArray[np.int64]) 
     for name in names:
         kept[name] = made[name].to_numpy()
     layer.features = kept
+
+
+def select_region(layer: Any, number: int) -> None:
+    """Select a region in its layer; one that is not there any more changes nothing."""
+    if isinstance(layer, Labels):
+        layer.selected_label = number
+    elif number < len(layer.data):
+        layer.selected_data = {number}

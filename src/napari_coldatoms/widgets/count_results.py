@@ -52,7 +52,7 @@ class ResultPanel(QWidget):
         self._fitted: Fitted | None = None
         self._sites: CountedRegions | None = None
         self._running = False
-        self.probabilities = ProbabilityTable()
+        self.probabilities = ProbabilityTable(theme_id)
         self.verdict = text_label("verdict", "whether fit and controls describe the counts")
         self.sample = SamplePlot(theme_id)
         self.controls = ControlsPlot(theme_id)
@@ -91,7 +91,7 @@ class ResultPanel(QWidget):
             "save the table of sites (CSV, with every shot beside it, or JSON)",
             self.export_asked.emit,
         )
-        self.planning = PlanningPanel()
+        self.planning = PlanningPanel(theme_id)
         self.tabs = QTabWidget()
         self.tabs.setObjectName("result_tabs")
         self.tabs.setUsesScrollButtons(True)
@@ -154,7 +154,7 @@ class ResultPanel(QWidget):
 
     def set_theme(self, theme_id: str) -> None:
         """Take the colours of a theme of napari."""
-        for each in (self.sample, self.controls, self.chart, self.planning):
+        for each in (self.probabilities, self.sample, self.controls, self.chart, self.planning):
             each.set_theme(theme_id)
 
     def _add(self, title: str, tooltip: str, *parts: QWidget) -> None:
