@@ -184,6 +184,22 @@ def test_doubts_are_told_once_in_words_of_the_parameters(sample, controls):
     assert swapped.to_json()
 
 
+def test_dispersion_of_a_sample_is_told_where_the_fit_is_poor():
+    """With many more shots than controls it is the errors of these that are seen."""
+    few = photons.simulate_controls(MODEL, 10_000, single_atom_loss=LOSS, rng=1)
+    many = photons.simulate_mixture(MODEL, TRUTH, 1_000_000, rng=2).counts
+    result = CountAtoms(resamples=50).count(many, few)
+    assert result.sample_check.fano_p < 1e-3
+    assert result.fit.goodness.p_value > 1e-3
+    assert result.remarks == ()
+
+    rng = np.random.default_rng(6)
+    flickering = rng.poisson(15 * rng.gamma(4, 1 / 4, size=2000))
+    remarks = CountAtoms().count(flickering, known=result.known).remarks
+    assert any("the fit does not describe the counts" in text for text in remarks)
+    assert any(text.startswith("sample: counts vary") for text in remarks)
+
+
 def test_remarks_of_parts_are_summed():
     remarks = [
         "a doubt",

@@ -17,6 +17,7 @@ _ADVICE = (
     ('fit controls with brightness_sd="fit"', "fit a varying brightness"),
     ("bootstrap with block=", "set the block to at least "),
 )
+_POOR_FIT = "the fit does not describe the counts"
 _FITTED_ALREADY = "a varying brightness does not explain it"
 # what to do about remarks that begin or go on like this, where they do not say so themselves
 _MORE_ADVICE = (
@@ -26,7 +27,7 @@ _MORE_ADVICE = (
         "try a one-atom loss, a varying brightness, or the basis 'events'",
     ),
     (
-        "the fit does not describe the counts",
+        _POOR_FIT,
         "were the controls taken under the same conditions? Or try the basis 'events'",
     ),
     ("left out, which", "were the controls taken under the same conditions?"),
@@ -52,7 +53,13 @@ def remarks_of(result: CountResult) -> tuple[str, ...]:
             for text in _of_check(check, result.analysis.block)
             if not (told and _is_dispersion(text))
         ]
-    found += [f"sample: {text}" for text in _of_check(result.sample_check, result.analysis.block)]
+    # with many more shots than controls it is their errors that are seen; χ² knows of them
+    poor = any(_POOR_FIT in text for text in result.fit.remarks)
+    found += [
+        f"sample: {text}"
+        for text in _of_check(result.sample_check, result.analysis.block)
+        if poor or not _is_dispersion(text)
+    ]
     if result.thresholds is None:
         found.append("there are no thresholds: counts do not rise with the atom number")
     return tuple(dict.fromkeys(_in_plain_words(found, varying=varying)))
