@@ -193,6 +193,7 @@ class _Controls(StackedPlot):
             last = atoms == len(self.controls) - 1
             self.set_labels(axes, left="shots", bottom="photon counts of a shot" if last else "")
             axes.getAxis("bottom").showLabel(last)
+            axes.getAxis("left").setStyle(showValues=control is not None)
             bars, line, lost, words = items
             for item in (bars, line, lost):
                 item.setData([], [])

@@ -262,6 +262,7 @@ class _Histogram(StackedPlot):
         below, title = ("σ", "photon counts of a shot") if bars is not None else ("", "")
         self.set_labels(self._main, left="shots" if bars else "", bottom=title)
         self.set_labels(self._rest, left=below, bottom=title)
+        self.set_empty(self._main, bars is None)
         self.show_lower(fitted)
         self._draw_bars()
         self._draw_parts()

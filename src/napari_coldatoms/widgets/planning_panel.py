@@ -351,6 +351,7 @@ class _ExposurePlot(ThemedPlot):
         """Draw everything anew."""
         curve, colors = self._curve, self.colors
         self.set_labels(self._item, left="error (%)", bottom="exposure (ms)")
+        self.set_empty(self._item, curve is None)
         self._now.setVisible(curve is not None)
         if curve is None:
             self._line.setData([], [])

@@ -161,6 +161,12 @@ class ThemedPlot(pg.GraphicsLayoutWidget):
             # pyqtgraph centres a label when the axis changes its size, not when the text does
             axis.resizeEvent()
 
+    @staticmethod
+    def set_empty(item: Any, empty: bool) -> None:
+        """Leave out the numbers at the axes of a plot that shows nothing."""
+        for side in ("left", "bottom"):
+            item.getAxis(side).setStyle(showValues=not empty)
+
     def wheelEvent(self, event: Any) -> None:
         """Zoom with Ctrl only."""
         # inside a scroll area the wheel scrolls; with Ctrl it zooms

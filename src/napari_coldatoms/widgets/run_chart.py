@@ -168,6 +168,7 @@ class _Run(StackedPlot):
         title = "shot" if shown else ""
         self.set_labels(self._shots, left="counts" if shown else "", bottom=title)
         self.set_labels(self._means, left="mean", bottom=title)
+        self.set_empty(self._shots, not shown)
         self.show_lower(known)
         step = max(1, -(-len(values) // _MOST))
         shots = np.arange(0, len(values), step)

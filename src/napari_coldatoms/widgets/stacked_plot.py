@@ -78,7 +78,8 @@ class StackedPlot(ThemedPlot):
         # what is hidden would keep its place
         self.ci.layout.setRowMaximumHeight(1, _ENDLESS if shown else 0)
         axis = upper.getAxis("bottom")
-        axis.setStyle(showValues=not shown)
+        if shown:
+            axis.setStyle(showValues=False)
         axis.showLabel(not shown)
         axis.setHeight(_CLOSED if shown else _OPEN)
 
