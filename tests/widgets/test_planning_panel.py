@@ -8,9 +8,11 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_coldatoms import photons
+from napari_coldatoms.widgets.exposure_plot import ticks
 from napari_coldatoms.widgets.jobs import Cancelled
+from napari_coldatoms.widgets.latest_job import LatestJob
 from napari_coldatoms.widgets.planning import Plan
-from napari_coldatoms.widgets.planning_panel import PlanningPanel, _Latest, _ticks
+from napari_coldatoms.widgets.planning_panel import PlanningPanel
 from napari_coldatoms.widgets.plots import plot_colors
 
 MODEL = photons.PAPER_MODEL
@@ -134,12 +136,12 @@ def test_nothing_is_computed_while_hidden(qtbot, planned, known) -> None:
     assert panel.needed is not None
 
 
-def test_colours_and_ticks(panel, planned, known) -> None:
+def test_colours_andticks(panel, planned, known) -> None:
     panel.set_state(known, SHARES)
     planned(panel)
     panel.set_theme("light")
     assert panel.plot._line.opts["pen"].color().name() == plot_colors("light").data
-    assert [text for _, text in _ticks(math.log10(0.09), math.log10(2.1))] == [
+    assert [text for _, text in ticks(math.log10(0.09), math.log10(2.1))] == [
         "0.1",
         "0.2",
         "0.5",
@@ -166,7 +168,7 @@ def test_at_the_border_other_exposures_may_be_better(known) -> None:
 def test_only_the_latest_result_is_told(qtbot) -> None:
     owner = QWidget()
     qtbot.addWidget(owner)
-    latest, told, go = _Latest(owner), [], threading.Event()
+    latest, told, go = LatestJob(owner), [], threading.Event()
     latest.done.connect(told.append)
 
     def slow(cancel):

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import ArrayLike
-from qtpy.QtCore import QObject, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_coldatoms.photons.controls import ControlFit
 from napari_coldatoms.widgets.controls import choice, number, text_label
-from napari_coldatoms.widgets.jobs import Job
+from napari_coldatoms.widgets.exposure_plot import HEIGHT, ExposurePlot
+from napari_coldatoms.widgets.latest_job import LatestJob
 from napari_coldatoms.widgets.planning import ErrorByExposure, Plan
-from napari_coldatoms.widgets.plots import ThemedPlot
 
 _DELAY = 200  # ms after the last change
-_HEIGHT = 160
-_HIGH = 3.0  # errors that are shown, relative to the best one
 _ALL = -1
-
-_Function = Callable[[Callable[[], bool]], Any]
 
 
 class PlanningPanel(QWidget):
@@ -79,9 +73,9 @@ class PlanningPanel(QWidget):
             "count_planning_needed",
             "predicted for the fit with the model, from the information in single shots",
         )
-        self.plot = _ExposurePlot(theme_id)
+        self.plot = ExposurePlot(theme_id)
         self.plot.setObjectName("count_planning_plot")
-        self.plot.setMinimumHeight(_HEIGHT)
+        self.plot.setMinimumHeight(HEIGHT)
         self.plot.setToolTip(
             "predicted error at other exposures, with the shots above, and the rates and losses "
             "that were fitted. Dashed: the present exposure; point: the best one"
@@ -115,9 +109,9 @@ class PlanningPanel(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY)
         self._timer.timeout.connect(self._compute)
-        self._needed_job = _Latest(self)
+        self._needed_job = LatestJob(self)
         self._needed_job.done.connect(self._on_needed)
-        self._curve_job = _Latest(self)
+        self._curve_job = LatestJob(self)
         self._curve_job.done.connect(self._on_curve)
         self.error_number.valueChanged.connect(self._on_error)
         self.atoms_choice.currentIndexChanged.connect(self._on_changed)
@@ -282,103 +276,6 @@ class PlanningPanel(QWidget):
                 f"{_time(curve.exposure)}: {100 * fewer:.0f} % fewer shots for the same error."
             )
         self.exposure_label.setText(words)
-
-
-class _Latest(QObject):
-    """Computes in the background what was asked for last; what is overtaken is not told."""
-
-    done = Signal(object)
-    """What came out; None where nothing could be computed."""
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self._job = Job(self)
-        self._next: _Function | None = None
-        self._job.succeeded.connect(self._on_succeeded)
-        self._job.failed.connect(self._on_failed)
-        self._job.finished.connect(self._begin)
-
-    @property
-    def running(self) -> bool:
-        return self._job.running or self._next is not None
-
-    def request(self, function: _Function) -> None:
-        """Call ``function(cancel)`` in a worker thread, when the one before has stopped."""
-        self._next = function
-        if self._job.running:
-            self._job.cancel()
-        else:
-            self._begin()
-
-    def _begin(self) -> None:
-        function, self._next = self._next, None
-        if function is not None:
-            self._job.start(lambda progress, cancel: function(cancel))
-
-    def _on_succeeded(self, value: object) -> None:
-        if self._next is None:
-            self.done.emit(value)
-
-    def _on_failed(self, _error: Exception) -> None:
-        if self._next is None:
-            self.done.emit(None)
-
-
-class _ExposurePlot(ThemedPlot):
-    """The predicted error over the exposure."""
-
-    def __init__(self, theme_id: str) -> None:
-        super().__init__()
-        self._curve: ErrorByExposure | None = None
-        self._scale = 1.0
-        self._item = self.add_axes()
-        self._item.setMouseEnabled(x=False, y=False)
-        self._item.getAxis("left").setWidth(50)
-        self._item.getAxis("bottom").setHeight(40)
-        self._line = pg.PlotCurveItem(antialias=True)
-        self._now = pg.InfiniteLine(angle=90)
-        self._best = pg.ScatterPlotItem(pxMode=True, size=9, pen=None)
-        for item in (self._now, self._line, self._best):
-            self._item.addItem(item, ignoreBounds=True)
-        self.set_theme(theme_id)
-
-    def show_curve(self, curve: ErrorByExposure | None, scale: float) -> None:
-        """Show errors times a number."""
-        self._curve, self._scale = curve, scale
-        self.draw()
-
-    def draw(self) -> None:
-        """Draw everything anew."""
-        curve, colors = self._curve, self.colors
-        self.set_labels(self._item, left="error (%)", bottom="exposure (ms)")
-        self.set_empty(self._item, curve is None)
-        self._now.setVisible(curve is not None)
-        if curve is None:
-            self._line.setData([], [])
-            self._best.setData([], [])
-            return
-        percent = 100 * self._scale
-        x = np.log10(1e3 * curve.exposures)
-        self._line.setData(x, percent * curve.errors, pen=pg.mkPen(colors.data, width=2))
-        self._now.setValue(math.log10(1e3 * curve.exposure))
-        self._now.setPen(pg.mkPen(colors.text, width=1, style=Qt.PenStyle.DashLine))
-        best = math.log10(1e3 * curve.best_exposure)
-        self._best.setData([best], [percent * curve.best_error], brush=pg.mkBrush(colors.model))
-        self._item.getAxis("bottom").setTicks([_ticks(float(x[0]), float(x[-1]))])
-        self._item.setXRange(float(x[0]), float(x[-1]), padding=0.02)
-        high = max(_HIGH * curve.best_error, 1.1 * curve.error)
-        self._item.setYRange(0, percent * min(high, 1.05 * curve.errors.max()), padding=0)
-
-    def sizeHint(self) -> QSize:
-        """Return a size that leaves room for the rest of a dock."""
-        return QSize(340, _HEIGHT)
-
-
-def _ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Return ticks at 1, 2, 5, 10, ... between two logarithms."""
-    decades = range(math.floor(low), math.ceil(high) + 1)
-    places = [math.log10(step) + power for power in decades for step in (1, 2, 5)]
-    return [(x, f"{10**x:.3g}") for x in places if low <= x <= high]
 
 
 def _grouped(shots: int) -> str:
