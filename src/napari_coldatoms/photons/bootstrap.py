@@ -150,7 +150,7 @@ def bootstrap(
     if resample_controls and controls is not None:
         again = draw_controls(controls, int(resamples), block, generator)
     if not again:
-        samples, _, gap = setting.maximise(drawn)
+        samples, _, gap = setting.maximise(drawn, values=False)
         unfinished = 0
     elif isinstance(setting, ModelSetting):
         fitted = cast("ControlFit", model_or_controls)
@@ -243,7 +243,7 @@ def _fit_models(
         return weights, gap
     seen = np.flatnonzero(drawn.any(axis=0))
     components = known.distributions(int(seen[-1]))[:, :, seen]
-    weights, _, gap = maximise(drawn[:, seen], components)
+    weights, _, gap = maximise(drawn[:, seen], components, values=False)
     return weights, gap
 
 
@@ -263,5 +263,6 @@ def _fit_events(
         np.broadcast_to(unmix, (len(drawn), *unmix.shape[1:])),
         np.broadcast_to(start, (len(drawn), *start.shape[1:])),
         setting.likelihood,
+        values=False,
     )
     return weights, gap

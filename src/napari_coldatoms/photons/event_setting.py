@@ -69,8 +69,10 @@ class EventSetting:
         """Return occurrences (..., counts) in the bins of the fit, less unreachable ones."""
         return np.where(self._reached, self.events.merge(occurrences), 0.0)
 
-    def maximise(self, occurrences: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Fit histograms (b, bins): weights, log-likelihood, gap."""
+    def maximise(
+        self, occurrences: FloatArray, values: bool = True
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Fit histograms (b, bins): weights, log-likelihood (if values are wanted), gap."""
         events = self.events
         return fit_events(
             occurrences,
@@ -79,6 +81,7 @@ class EventSetting:
             events.unmix[None],
             events.start[None],
             self.likelihood,
+            values,
         )
 
     def tolerance(self, shots: int) -> float:
@@ -126,6 +129,7 @@ def fit_events(
     unmix: FloatArray,
     start: FloatArray,
     likelihood: Likelihood,
+    values: bool = True,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Fit histograms with counted controls: the same for all, or one set for each.
 
@@ -137,10 +141,12 @@ def fit_events(
     unmix : (1 or b, atoms + 1, atoms + 1), start : (1 or b, atoms + 1)
         See `EventBasis`.
     likelihood : str
+    values : bool
+        Whether log-likelihoods are wanted.
 
     Returns
     -------
-    weights : (b, atoms + 1), log_likelihood : (b,), gap : (b,)
+    weights : (b, atoms + 1), log_likelihood : (b,) or empty, gap : (b,)
     """
     components = np.swapaxes(unmix, 1, 2) @ (counts / totals[..., None])
     if len(components) == 1:
@@ -149,9 +155,9 @@ def fit_events(
         "least-squares" if likelihood == "least-squares" else "poisson"
     )
     weights, value, gap = maximise(
-        occurrences, components, start=start, kind=kind, keep_positive=True
+        occurrences, components, start=start, kind=kind, keep_positive=True, values=values
     )
     if likelihood == "effective":
         weights, value = maximise_effective(occurrences, counts, totals, unmix, start, weights)
-        gap = np.full(len(value), np.nan)
+        gap = np.full(len(weights), np.nan)
     return weights, value, gap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,6 +93,7 @@ def search(occurrences: FloatArray, components: FloatArray) -> FloatArray:
     return best / _UNITS
 
 
+@lru_cache
 def _simplex(atoms: int) -> IntArray:
     """Return all points of the first stage, (points, atoms + 1)."""
     step = _STEPS[0]
@@ -101,6 +103,7 @@ def _simplex(atoms: int) -> IntArray:
     return np.column_stack([points, _UNITS - points.sum(axis=1)])
 
 
+@lru_cache
 def _window(atoms: int) -> IntArray:
     axis = np.arange(-_REACH, _REACH + 1)
     return np.stack(np.meshgrid(*[axis] * atoms, indexing="ij"), axis=-1).reshape(-1, atoms)

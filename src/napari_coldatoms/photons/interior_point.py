@@ -43,6 +43,9 @@ from napari_coldatoms.photons.small_arrays import (
 
 Array = NDArray[np.float64]
 
+WRONG_OCCURRENCES, WRONG_COMPONENTS = 1, 2
+"""What `climb_all` may find wrong."""
+
 _MOST_STEPS = 80
 # steps without progress after which rounding is what stops it, so close to the optimum
 PATIENCE = 4
@@ -267,7 +270,7 @@ def climb_all(
     weights: Array,
     log_likelihood: Array,
     gap: Array,
-) -> None:
+) -> int:
     """Maximise the likelihood of many histograms, one after the other.
 
     Parameters
@@ -279,11 +282,18 @@ def climb_all(
         Whether f stays >= 0 in bins without shots, where components have negative entries.
     tolerance : float
         Of the log-likelihood.
-    weights : (b, atoms), log_likelihood : (b,), gap : (b,)
-        Out. Bins that no component reaches are left out.
+    weights : (b, atoms), log_likelihood : (b or 0,), gap : (b,)
+        Out. Bins that no component reaches are left out. Log-likelihoods are computed if there is
+        room for them.
+
+    Returns
+    -------
+    int
+        0, or what ended it: `WRONG_OCCURRENCES`, `WRONG_COMPONENTS`.
     """
     problems, k = occurrences.shape
     atoms = components.shape[1]
+    valued = len(log_likelihood) > 0
     scaled = np.empty((atoms, k))
     log_scale = np.empty(k)
     low = np.empty(k)
@@ -293,22 +303,32 @@ def climb_all(
     square = np.empty((atoms, atoms))
     sides = np.empty((8, atoms))
     for b in range(problems):
-        if b == 0 or len(components) > 1:
-            _scale(components[b], scaled, log_scale, low)
+        anew = b == 0 or len(components) > 1
+        if anew and not _scale(components[b], scaled, log_scale, low):
+            return WRONG_COMPONENTS
         filled = 0
+        everything = 0.0
         total = 0.0
         signed = False
         value = 0.0
         for n in range(k):
             h = occurrences[b, n]
-            if h > 0.0 and log_scale[n] > -math.inf:
+            if h > 0.0:
+                everything += h
+                if log_scale[n] == -math.inf:
+                    continue
                 for i in range(atoms):
                     packed[i, filled] = scaled[i, n]
                 share[filled] = h
                 filled += 1
                 total += h
-                value += h * log_scale[n] - log_factorial(h)
+                if valued:
+                    value += h * log_scale[n] - log_factorial(h)
                 signed = signed or low[n] < 0.0
+            elif h != 0.0:  # negative, or not a number
+                return WRONG_OCCURRENCES
+        if not 0.0 < everything < math.inf:
+            return WRONG_OCCURRENCES
         bins = filled
         if keep_positive:
             for n in range(k):
@@ -321,30 +341,37 @@ def climb_all(
         w = weights[b]
         begin(start[b if len(start) > 1 else 0], signed, w)
         if filled == 0:
-            log_likelihood[b] = 0.0
             gap[b] = 0.0
+            if valued:
+                log_likelihood[b] = 0.0
             continue
         for n in range(filled):
             share[n] /= total
         aim = max(tolerance / total, 4e-16)
         gap[b] = total * climb(packed, share, filled, bins, signed, aim, w, rows, square, sides)
-        f = rows[0]
-        mix(packed, w, filled, f)
-        for n in range(filled):
-            value += total * share[n] * math.log(total * f[n])
-        log_likelihood[b] = value - total
+        if valued:
+            f = rows[0]
+            mix(packed, w, filled, f)
+            for n in range(filled):
+                value += total * share[n] * math.log(total * f[n])
+            log_likelihood[b] = value - total
+    return 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _scale(components: Array, scaled: Array, log_scale: Array, lowest: Array) -> None:
+def _scale(components: Array, scaled: Array, log_scale: Array, lowest: Array) -> bool:
     """Write each bin over its largest entry, the logarithm of that, and the lowest entry.
 
-    The scale of bins that no component reaches is that of the lowest entry, its logarithm -inf.
+    Returns whether all entries are finite. The scale of bins that no component reaches is that of
+    the lowest entry, its logarithm -inf.
     """
     atoms, k = components.shape
+    nothing = 0.0
     for n in range(k):
         high = low = components[0, n]
+        nothing += 0.0 * high
         for i in range(1, atoms):
+            nothing += 0.0 * components[i, n]
             high = max(high, components[i, n])
             low = min(low, components[i, n])
         lowest[n] = low
@@ -352,3 +379,4 @@ def _scale(components: Array, scaled: Array, log_scale: Array, lowest: Array) ->
         scale = high if high > 0.0 else (-low if low < 0.0 else 1.0)
         for i in range(atoms):
             scaled[i, n] = components[i, n] / scale
+    return nothing == 0.0

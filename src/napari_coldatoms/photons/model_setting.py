@@ -69,12 +69,14 @@ class ModelSetting:
         kept[..., :common] = occurrences[..., :common]
         return np.where(self.components.max(axis=0) > 0, kept, 0.0)
 
-    def maximise(self, occurrences: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Fit histograms (b, bins): weights, log-likelihood, gap."""
+    def maximise(
+        self, occurrences: FloatArray, values: bool = True
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Fit histograms (b, bins): weights, log-likelihood (if values are wanted), gap."""
         kind: Literal["poisson", "least-squares"] = (
             "least-squares" if self.likelihood == "least-squares" else "poisson"
         )
-        return maximise(occurrences, self.components, kind=kind)
+        return maximise(occurrences, self.components, kind=kind, values=values)
 
     def tolerance(self, shots: int) -> float:
         """Return the largest gap that is not told: the tolerance of the fit, or rounding."""

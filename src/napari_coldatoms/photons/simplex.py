@@ -24,6 +24,7 @@ def maximise(
     kind: Objective = "poisson",
     keep_positive: bool = False,
     tolerance: float = TOLERANCE,
+    values: bool = True,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Find the weights w of components that describe each histogram best.
 
@@ -47,13 +48,16 @@ def maximise(
         likelihood itself does so in bins with shots.
     tolerance : float
         The gap to stop at.
+    values : bool
+        Whether log-likelihoods are wanted; without them it is a little faster.
 
     Returns
     -------
     weights : (b, a)
     log_likelihood : (b,)
         ``Σ_n h ln µ - ln Γ(h + 1)`` minus N, over the bins that some component reaches; others are
-        left out, with their shots. For "least-squares" ``-½ Σ (h - µ)²``, which is no likelihood.
+        left out, with their shots. Empty if not wanted. For "least-squares" ``-½ Σ (h - µ)²``,
+        which is no likelihood.
     gap : (b,)
         No weights are better by more than this, in the units of `log_likelihood`. At most the
         tolerance, or what rounding allows (about 1e-15 N; 1e-15 N² for "least-squares").
@@ -73,20 +77,35 @@ def maximise(
         )
     if p.ndim == 3 and len(p) != len(h):
         raise ValueError(f"expected {len(h)} sets of components, found {len(p)}")
-    if not (np.isfinite(h).all() and (h >= 0).all() and h.sum(axis=1).all()):
-        raise ValueError("expected occurrences that are finite, >= 0, and at least one shot each")
-    if not np.isfinite(p).all():
-        raise ValueError("expected finite components, found some that are not")
     sets = p if p.ndim == 3 else p[None]
     atoms = sets.shape[1]
     first = np.full((1, atoms), 1 / atoms) if start is None else _start(start, len(h), atoms)
     if p.min() < 0:
         _check_start(h, sets, first, keep_positive, kind)
     weights = np.empty((len(h), atoms))
-    value, gap = np.empty(len(h)), np.empty(len(h))
-    solver = interior_point.climb_all if kind == "poisson" else least_squares.fit_all
-    solver(h, sets, first, keep_positive, tolerance, weights, value, gap)
+    value, gap = np.empty(len(h) if values else 0), np.empty(len(h))
+    if kind == "poisson":
+        wrong = interior_point.climb_all(
+            h, sets, first, keep_positive, tolerance, weights, value, gap
+        )
+    else:
+        wrong = _wrong(h, sets)
+        value = np.empty(len(h))
+        if not wrong:
+            least_squares.fit_all(h, sets, first, keep_positive, tolerance, weights, value, gap)
+    if wrong == interior_point.WRONG_OCCURRENCES:
+        raise ValueError("expected occurrences that are finite, >= 0, and at least one shot each")
+    if wrong == interior_point.WRONG_COMPONENTS:
+        raise ValueError("expected finite components, found some that are not")
     return weights, value, gap
+
+
+def _wrong(occurrences: FloatArray, components: FloatArray) -> int:
+    """Return what is wrong with the numbers, as `interior_point.climb_all` does on its way."""
+    totals = occurrences.sum(axis=1)
+    if not ((occurrences >= 0).all() and np.isfinite(totals).all() and totals.all()):
+        return interior_point.WRONG_OCCURRENCES
+    return 0 if np.isfinite(components).all() else interior_point.WRONG_COMPONENTS
 
 
 def _start(start: ArrayLike, problems: int, atoms: int) -> FloatArray:
