@@ -9,6 +9,7 @@ import pytest
 
 from napari_coldatoms import photons
 from napari_coldatoms.analyses.count_atoms import CountAtoms, _summed
+from napari_coldatoms.analyses.count_remarks import in_plain_words
 from napari_coldatoms.analyses.count_result import CountResult
 from napari_coldatoms.backend.analysis import ParameterError, from_dict, to_dict
 
@@ -198,6 +199,20 @@ def test_dispersion_of_a_sample_is_told_where_the_fit_is_poor():
     remarks = CountAtoms().count(flickering, known=result.known).remarks
     assert any("the fit does not describe the counts" in text for text in remarks)
     assert any(text.startswith("sample: counts vary") for text in remarks)
+
+
+def test_only_what_was_not_done_is_advised():
+    doubt = "the counts with 1 atom do not follow the model: p = 0.0001"
+    assert in_plain_words([doubt, doubt]) == (
+        f"{doubt}; try a one-atom loss or a varying brightness or the basis 'events'",
+    )
+    done = CountAtoms(one_atom_loss=True, basis="events")
+    assert in_plain_words([doubt], done) == (f"{doubt}; try a varying brightness",)
+    all_done = CountAtoms(one_atom_loss=True, basis="events", varying_brightness=True)
+    assert in_plain_words([doubt], all_done) == (doubt,)
+    wide = f'{doubt}; they vary: look at check_counts, or fit with brightness_sd="fit"'
+    assert in_plain_words([wide]) == (f"{doubt}; they vary: fit a varying brightness",)
+    assert "does not explain it" in in_plain_words([wide], all_done)[0]
 
 
 def test_remarks_of_parts_are_summed():

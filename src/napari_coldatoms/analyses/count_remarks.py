@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_coldatoms.photons.control_setting import atoms
 
 if TYPE_CHECKING:
+    from napari_coldatoms.analyses.count_atoms import CountAtoms
     from napari_coldatoms.analyses.count_result import CountResult
     from napari_coldatoms.photons.checks import CountChecks
 
@@ -16,23 +17,20 @@ _ADVICE = (
     ('look at check_counts, or fit with brightness_sd="fit"', "fit a varying brightness"),
     ('fit controls with brightness_sd="fit"', "fit a varying brightness"),
     ("bootstrap with block=", "set the block to at least "),
+    (", or multiply distributions by camera.kernel(...)", ""),
+    ("(event based)", "(basis 'events')"),
+    (" (background=None)", ""),
 )
 _POOR_FIT = "the fit does not describe the counts"
 _FITTED_ALREADY = "a varying brightness does not explain it"
 # what to do about remarks that begin or go on like this, where they do not say so themselves
 _MORE_ADVICE = (
     ("the loss from 1 to 0 atoms is at its bound, 0", "leave out the one-atom loss"),
-    (
-        "do not follow the model",
-        "try a one-atom loss, a varying brightness, or the basis 'events'",
-    ),
-    (
-        _POOR_FIT,
-        "were the controls taken under the same conditions? Or try the basis 'events'",
-    ),
+    (_POOR_FIT, "were the controls taken under the same conditions?"),
     ("left out, which", "were the controls taken under the same conditions?"),
     ("the mean drifts by", "take controls and sample in turn, and set a block for the intervals"),
 )
+_NOT_THE_MODEL = "do not follow the model"
 _WRONG_ORDER = "are the controls in the wrong order?"
 _SAME_AS_WRONG_ORDER = ("expected rates that rise", "rates do not rise", "mean counts do not rise")
 # remarks that say what was done, and no doubt
@@ -41,7 +39,6 @@ _NOTES = ("bins of ",)
 
 def remarks_of(result: CountResult) -> tuple[str, ...]:
     """Return all doubts about a result, each once."""
-    varying = result.analysis.varying_brightness
     fitted = [*result.known.remarks, *result.fit.remarks, *result.intervals.remarks]
     found = [text for text in fitted if not text.startswith(_NOTES)]
     if any(_WRONG_ORDER in text for text in found):
@@ -62,7 +59,15 @@ def remarks_of(result: CountResult) -> tuple[str, ...]:
     ]
     if result.thresholds is None:
         found.append("there are no thresholds: counts do not rise with the atom number")
-    return tuple(dict.fromkeys(_in_plain_words(found, varying=varying)))
+    return in_plain_words(found, result.analysis)
+
+
+def in_plain_words(remarks: Iterable[str], analysis: CountAtoms | None = None) -> tuple[str, ...]:
+    """Return what functions of `photons` remark in words of the parameters, each once.
+
+    Nothing is advised that the `analysis` has done already.
+    """
+    return tuple(dict.fromkeys(_advised(text, analysis) for text in remarks))
 
 
 def _of_check(check: CountChecks, block: int) -> list[str]:
@@ -75,16 +80,30 @@ def _is_dispersion(text: str) -> bool:
     return text.startswith("counts vary")
 
 
-def _in_plain_words(remarks: Iterable[str], *, varying: bool) -> list[str]:
-    found = []
-    for text in remarks:
-        for advice, words in _ADVICE:
-            if varying and "brightness" in words:
-                words = _FITTED_ALREADY
-            text = text.replace(advice, words)
-        for beginning, advice in _MORE_ADVICE:
-            told = any(words in text for words in (_FITTED_ALREADY, *(w for _, w in _ADVICE)))
-            if beginning in text and not told:
-                text = f"{text}; {advice}"
-        found.append(text)
-    return found
+def _advised(text: str, analysis: CountAtoms | None) -> str:
+    told = False
+    for advice, words in _ADVICE:
+        if analysis is not None and analysis.varying_brightness and "brightness" in words:
+            words = _FITTED_ALREADY
+        told |= advice in text
+        text = text.replace(advice, words)
+    if told:
+        return text
+    if _NOT_THE_MODEL in text:
+        untried = _untried(analysis)
+        return f"{text}; try {' or '.join(untried)}" if untried else text
+    for part, words in _MORE_ADVICE:
+        if part in text:
+            text = f"{text}; {words}"
+    return text
+
+
+def _untried(analysis: CountAtoms | None) -> list[str]:
+    """Return what may describe controls that do not follow the model."""
+    done = (
+        ()
+        if analysis is None
+        else (analysis.one_atom_loss, analysis.varying_brightness, analysis.basis == "events")
+    )
+    words = ("a one-atom loss", "a varying brightness", "the basis 'events'")
+    return [each for each, tried in zip(words, done or (False,) * 3, strict=True) if not tried]

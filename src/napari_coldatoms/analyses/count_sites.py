@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from napari_coldatoms.analyses.count_remarks import in_plain_words
 from napari_coldatoms.photons.histogram import CountsByAtomNumber
 from napari_coldatoms.photons.thresholds import thresholds
 from napari_coldatoms.statistics.bimodality import bimodality
@@ -106,7 +107,7 @@ class SiteResult:
             f"site{'s' * (len(sites) > 1)} {_listed(sites)}: {text}"
             for text, sites in by_text.items()
         ]
-        return (*self.site_counts.remarks, *found)
+        return (*in_plain_words(self.site_counts.remarks), *found)
 
     def table(self) -> pd.DataFrame:
         """Return one row per site.
