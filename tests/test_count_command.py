@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from napari_coldatoms import photons
 from napari_coldatoms.analyses import CountAtoms
@@ -195,3 +196,56 @@ def test_help(capsys):
     text = capsys.readouterr().out
     for flag in ("--controls", "--exposure", "--one-atom-loss", "--block", "--figure", "--json"):
         assert flag in text
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    """Return a folder with 150 shots of two images in a row, and the labels of two sites."""
+    folder = tmp_path_factory.mktemp("images")
+    labels = np.zeros((12, 20), dtype=np.uint8)
+    labels[4:8, 3:7], labels[4:8, 13:17] = 1, 2
+    rng = np.random.default_rng(1)
+    first = rng.random((150, 2)) < 0.5
+    atoms = np.stack([first, first & (rng.random(first.shape) < 0.8)], axis=1).reshape(300, 2)
+    light = 5.0 + 8.0 * (atoms @ np.stack([labels == 1, labels == 2]).reshape(2, -1))
+    frames = rng.poisson(light).reshape(300, *labels.shape).astype(np.uint16)
+    tifffile.imwrite(folder / "shots.tif", frames, photometric="minisblack")
+    tifffile.imwrite(folder / "sites.tif", labels)
+    np.save(folder / "truth.npy", atoms)
+    return folder
+
+
+def test_sites_in_images(images, tmp_path, capsys):
+    flags = ["--images", str(images / "shots.tif"), "--regions", str(images / "sites.tif")]
+    out, called = tmp_path / "sites.csv", tmp_path / "called.h5"
+    more = ["--sites.images", "2", "-o", str(out), "--shots", str(called)]
+    assert main(["count", *flags, *more]) == DONE
+    assert one_line(capsys.readouterr().err).startswith("2 sites in 150 shots of 2 images; wrote")
+    table = pd.read_csv(out)
+    atoms = np.load(images / "truth.npy").T.reshape(2, 150, 2)
+    np.testing.assert_allclose(table.loading, atoms[..., 0].mean(axis=1))
+    assert table.survival.between(0.7, 0.9).all()
+    np.testing.assert_array_equal(read_hdf5(called).called, atoms.ravel())
+    # the parameters of the sites are flags
+    more = ["--sites.background", "ring", "--sites.em-gain", "300", "--json"]
+    assert main(["count", *flags, *more, str(tmp_path / "s.json"), "-q"]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    found = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    assert found["units"]["threshold"] == "photons"
+
+
+def test_images_and_regions_go_together(images, sample, capsys, tmp_path):
+    shots, sites = str(images / "shots.tif"), str(images / "sites.tif")
+    for words, code, says in (
+        (["--images", shots], USAGE, "found --images only"),
+        (["--regions", sites], USAGE, "found --regions only"),
+        ([sample, "--images", shots, "--regions", sites], USAGE, "without SAMPLE"),
+        (["--images", shots, "--regions", sites, "--figure", "a.png"], USAGE, "without --figure"),
+        ([], USAGE, "expected a file of counts, or --images"),
+        (["--images", shots, "--regions", shots], NOTHING, "expected a label image"),
+        (["--images", sites + "x", "--regions", sites], NOTHING, "sites.tifx"),
+        (["--images", shots, "--regions", sites, "--sites.images", "7"], NOTHING, "7 images"),
+    ):
+        assert main(["count", *words]) == code
+        assert says in one_line(capsys.readouterr().err)

@@ -12,10 +12,12 @@ from cyclopts import Parameter
 from napari_coldatoms.analyses.count_atoms import CountAtoms
 from napari_coldatoms.analyses.count_export import PICTURES, export
 from napari_coldatoms.analyses.count_files import CountFiles, recipe_of
+from napari_coldatoms.analyses.count_images import CountSites
 from napari_coldatoms.analyses.count_result import CountResult
 from napari_coldatoms.backend.tables import check_suffix, write_table
 from napari_coldatoms.cli import DONE, NOTHING, PARTLY, UsageError
 from napari_coldatoms.cli.commands import Quiet, SavedRecipe, check_folder
+from napari_coldatoms.cli.count_images import SiteFiles, count_in_images
 from napari_coldatoms.cli.flags import build, flags
 from napari_coldatoms.cli.report import print_table, progress_bar
 from napari_coldatoms.readers.count_files import is_count_file
@@ -24,15 +26,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
     _CountFlags: TypeAlias = Any
+    _SiteFlags: TypeAlias = Any
 else:
     _CountFlags = flags(CountAtoms, "Fit")
+    _SiteFlags = flags(CountSites, "Sites in images")
 
 _COLUMNS = {name: name for name in ("source", "atoms", "probability", "low", "high")}
 _HOW = "what the columns hold, where names and values leave it open"
 
 
 def count(
-    sample: Annotated[Path, Parameter(help="counts with unknown atom numbers: csv, txt, npy, h5")],
+    sample: Annotated[
+        Path | None, Parameter(help="counts with unknown atom numbers: csv, txt, npy, h5")
+    ] = None,
     /,
     *,
     controls: Annotated[
@@ -72,8 +78,21 @@ def count(
         Path | None, Parameter(help="a picture of sample and controls: .png, .svg")
     ] = None,
     recipe: SavedRecipe = None,
+    images: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            consume_multiple=True,
+            negative=(),
+            help="camera files instead of SAMPLE: which sites of --regions hold an atom, in each",
+        ),
+    ] = (),
+    regions: Annotated[
+        Path | None,
+        Parameter(help="with --images: a label image of the sites, .tif or .npy"),
+    ] = None,
     quiet: Quiet = False,
     fit: Annotated[_CountFlags, Parameter(name="*")] = _CountFlags(),  # noqa: B008
+    sites: Annotated[_SiteFlags, Parameter(name="sites")] = _SiteFlags(),  # noqa: B008
 ) -> int:
     """Tell how often there were 0, 1, 2, ... atoms from photon counts and control shots."""
     analysis = CountFiles.of(
@@ -87,6 +106,16 @@ def count(
     _check_names({"output": output, "shots": shots})
     _check_name("json", json, (".json",))
     _check_name("figure", figure, PICTURES)
+    if images or regions is not None:
+        _check_alone({"SAMPLE": sample, "--figure": figure, "--recipe": recipe})
+        wanted = SiteFiles(images, regions, controls, controls_layout, series)
+        options = build(CountSites, sites, "sites.")
+        return count_in_images(
+            wanted, options, level=analysis.level, output=output, shots=shots, json=json,
+            quiet=quiet,
+        )  # fmt: skip
+    if sample is None:
+        raise UsageError("expected a file of counts, or --images and --regions, found none")
     if recipe is not None:
         check_folder(recipe)
     found = _count(analysis, sample, quiet=quiet)
@@ -244,6 +273,13 @@ def _check_name(flag: str, path: Path | None, suffixes: Sequence[str]) -> None:
     if path.suffix.lower() not in suffixes:
         raise UsageError(f"--{flag}: {path}: expected a name ending in {' or '.join(suffixes)}")
     check_folder(path)
+
+
+def _check_alone(others: dict[str, Path | None]) -> None:
+    """Say what does not go with images."""
+    for name, value in others.items():
+        if value is not None:
+            raise UsageError(f"expected --images and --regions without {name}, found {value}")
 
 
 def _say(results: Sequence[CountResult], written: Sequence[Path], *, quiet: bool) -> None:
