@@ -21,6 +21,7 @@ from napari_coldatoms.photons.fit_setting import (
     parts_of,
 )
 from napari_coldatoms.photons.histogram import Counts, CountsByAtomNumber, Histogram, histogram
+from napari_coldatoms.photons.likelihoods import objective
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.remarks import tell
 from napari_coldatoms.photons.simplex import maximise
@@ -144,19 +145,20 @@ def bootstrap(
         rebin=rebin,
     )
     fit, doubts = fit_histogram(data, setting)
-    drawn = _draw_data(data, setting, int(resamples), block, generator)
+    used = setting.bins_that_matter(data.occurrences)
+    drawn = _draw_data(data, setting, used, int(resamples), block, generator)
     _, controls, _ = parts_of(model_or_controls, single_atom_loss)
     again: list[IntArray] = []
     if resample_controls and controls is not None:
         again = draw_controls(controls, int(resamples), block, generator)
     if not again:
-        samples, _, gap = setting.maximise(drawn, values=False)
+        samples, _, gap = setting.maximise(drawn, used, values=False)
         unfinished = 0
     elif isinstance(setting, ModelSetting):
         fitted = cast("ControlFit", model_or_controls)
         known = _refit(fitted, again)
         unfinished = int((~known.ended).sum())
-        samples, gap = _fit_models(drawn, known, setting.likelihood)
+        samples, gap = _fit_models(drawn, used, known, setting.likelihood)
     else:
         loss = np.array([setting.events.loss])
         unfinished = 0
@@ -207,23 +209,25 @@ def draw_controls(
 def _draw_data(
     data: Histogram,
     setting: ModelSetting | EventSetting,
+    used: IntArray,
     resamples: int,
     block: int | None,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Draw the measurement again, in the bins of the fit; every draw has a shot in them."""
-    bins = setting.size
+    """Draw the measurement again, in some bins of the fit; every draw has a shot in them."""
+    kept = setting.merge(data.occurrences)[used]
+    dropped = data.total - kept.sum()
     if block is None:
-        kept = setting.merge(data.occurrences)
-        dropped = data.total - kept.sum()
         drawn = resample([*kept, dropped], data.total, resamples, rng)
     else:
         assert data.in_order is not None
-        bin_ = setting.bin_of(data.in_order)
-        drawn = resample_blocks(bin_, block, data.total, resamples, rng, bins + 1)
-    drawn = drawn[:, :bins]
-    empty = drawn.sum(axis=1) == 0
-    drawn[empty] = setting.merge(data.occurrences)
+        place = np.full(setting.size + 1, len(used))
+        place[used] = np.arange(len(used))
+        bin_ = place[setting.bin_of(data.in_order)]
+        drawn = resample_blocks(bin_, block, data.total, resamples, rng, len(used) + 1)
+    drawn = drawn[:, :-1]
+    if dropped > 0:
+        drawn[drawn.sum(axis=1) == 0] = kept
     return drawn.astype(np.float64)
 
 
@@ -234,16 +238,11 @@ def _refit(fitted: ControlFit, again: list[IntArray]) -> ControlSamples:
 
 
 def _fit_models(
-    drawn: FloatArray, known: ControlSamples, likelihood: Likelihood
+    drawn: FloatArray, used: IntArray, known: ControlSamples, likelihood: Likelihood
 ) -> tuple[FloatArray, FloatArray]:
     """Fit each resample with the rates and losses that belong to it."""
-    if likelihood == "least-squares":  # where nothing was found matters too
-        components = known.distributions(drawn.shape[1] - 1)
-        weights, _, gap = maximise(drawn, components, kind="least-squares")
-        return weights, gap
-    seen = np.flatnonzero(drawn.any(axis=0))
-    components = known.distributions(int(seen[-1]))[:, :, seen]
-    weights, _, gap = maximise(drawn[:, seen], components, values=False)
+    components = known.distributions(int(used[-1]))[:, :, used]
+    weights, _, gap = maximise(drawn, components, kind=objective(likelihood), values=False)
     return weights, gap
 
 

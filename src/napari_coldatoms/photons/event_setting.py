@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_coldatoms.photons.effective_fit import maximise_effective
 from napari_coldatoms.photons.event_basis import EventBasis
 from napari_coldatoms.photons.goodness import LEAST_EXPECTED, Goodness, first_bins, from_bins
-from napari_coldatoms.photons.likelihoods import Likelihood
+from napari_coldatoms.photons.likelihoods import Likelihood, objective
 from napari_coldatoms.photons.model_setting import unreached
 from napari_coldatoms.photons.simplex import maximise
 
@@ -69,8 +69,12 @@ class EventSetting:
         """Return occurrences (..., counts) in the bins of the fit, less unreachable ones."""
         return np.where(self._reached, self.events.merge(occurrences), 0.0)
 
+    def bins_that_matter(self, occurrences: IntArray) -> IntArray:
+        """Return the bins that a fit of draws from these occurrences needs: all of them."""
+        return np.arange(self.size)
+
     def maximise(
-        self, occurrences: FloatArray, values: bool = True
+        self, occurrences: FloatArray, bins: IntArray | None = None, values: bool = True
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Fit histograms (b, bins): weights, log-likelihood (if values are wanted), gap."""
         events = self.events
@@ -151,11 +155,13 @@ def fit_events(
     components = np.swapaxes(unmix, 1, 2) @ (counts / totals[..., None])
     if len(components) == 1:
         components = components[0]
-    kind: Literal["poisson", "least-squares"] = (
-        "least-squares" if likelihood == "least-squares" else "poisson"
-    )
     weights, value, gap = maximise(
-        occurrences, components, start=start, kind=kind, keep_positive=True, values=values
+        occurrences,
+        components,
+        start=start,
+        kind=objective(likelihood),
+        keep_positive=True,
+        values=values,
     )
     if likelihood == "effective":
         weights, value = maximise_effective(occurrences, counts, totals, unmix, start, weights)

@@ -29,6 +29,9 @@ FloatArray = NDArray[np.float64]
 Likelihood = Literal["poisson", "effective", "least-squares"]
 """What fits of atom numbers maximise, see `fit.fit_atom_numbers`."""
 
+Objective = Literal["poisson", "least-squares"]
+"""Those of them that are concave."""
+
 # sums of more terms are taken from Stirling's series
 _MOST_TERMS = 300
 # products of so many terms are taken before a logarithm, and how large a term may be
@@ -77,6 +80,11 @@ def effective_log_likelihood(
     out = np.empty(h.size)
     _effective_of_each(h.flatten(), mu.flatten(), var.flatten(), out)
     return out.reshape(h.shape)
+
+
+def objective(likelihood: Likelihood) -> Objective:
+    """Return the concave objective that a fit begins with, or is."""
+    return "least-squares" if likelihood == "least-squares" else "poisson"
 
 
 def poisson_log_likelihood(observed: ArrayLike, mean: ArrayLike) -> FloatArray:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_coldatoms.photons.fit_goodness import component_errors, mixture_goodness
 from napari_coldatoms.photons.goodness import Goodness, goodness
-from napari_coldatoms.photons.likelihoods import Likelihood
+from napari_coldatoms.photons.likelihoods import Likelihood, objective
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.simplex import TOLERANCE, maximise
 
@@ -69,14 +69,18 @@ class ModelSetting:
         kept[..., :common] = occurrences[..., :common]
         return np.where(self.components.max(axis=0) > 0, kept, 0.0)
 
+    def bins_that_matter(self, occurrences: IntArray) -> IntArray:
+        """Return the bins that a fit of draws from these occurrences needs."""
+        if self.likelihood == "least-squares":  # where nothing was found matters too
+            return np.arange(self.size)
+        return np.flatnonzero(self.merge(occurrences))
+
     def maximise(
-        self, occurrences: FloatArray, values: bool = True
+        self, occurrences: FloatArray, bins: IntArray | None = None, values: bool = True
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Fit histograms (b, bins): weights, log-likelihood (if values are wanted), gap."""
-        kind: Literal["poisson", "least-squares"] = (
-            "least-squares" if self.likelihood == "least-squares" else "poisson"
-        )
-        return maximise(occurrences, self.components, kind=kind, values=values)
+        components = self.components if bins is None else self.components[:, bins]
+        return maximise(occurrences, components, kind=objective(self.likelihood), values=values)
 
     def tolerance(self, shots: int) -> float:
         """Return the largest gap that is not told: the tolerance of the fit, or rounding."""

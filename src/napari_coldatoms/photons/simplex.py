@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_coldatoms.photons import interior_point, least_squares
+from napari_coldatoms.photons.likelihoods import Objective
 
 FloatArray = NDArray[np.float64]
-Objective = Literal["poisson", "least-squares"]
 
 TOLERANCE = 1e-9
 """No weights are better than those found by more than this, in the log-likelihood."""
