@@ -17,7 +17,7 @@ help:
 	@echo "make lint         style, types, layering, manifest"
 	@echo "make bench        how fast the computations are"
 	@echo "make accuracy     the full accuracy tables, recorded in docs/"
-	@echo "make sweeps       the lattice estimators beside the figures of their paper, drawn in docs/gallery"
+	@echo "make sweeps       lattice estimators and photon counts beside the figures of their papers, drawn in docs/gallery"
 	@echo "make screenshots  the guide's pictures of the window, in docs/images"
 	@echo "make docs         the documentation, in docs/_build/html"
 
@@ -66,6 +66,11 @@ sweeps: $(VENV)/.docs
 	$(BIN)/python -m benchmarks.sweeps runtime
 	$(BIN)/python -m benchmarks.sweeps robustness
 	$(BIN)/python -m benchmarks.sweeps regularisation
+	$(BIN)/python -m benchmarks.sweeps photon_histograms
+	$(BIN)/python -m benchmarks.sweeps photon_errors
+	$(BIN)/python -m benchmarks.sweeps photon_proportions
+	$(BIN)/python -m benchmarks.sweeps photon_intervals
+	$(BIN)/python -m benchmarks.sweeps photon_overlap
 
 screenshots: install
 	sh tools/with_display.sh $(BIN)/python docs/screenshots.py

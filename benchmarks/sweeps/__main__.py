@@ -10,16 +10,33 @@ from types import ModuleType
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks.sweeps import gallery, histograms, regularisation, robustness, runtime, snr
+from benchmarks.sweeps import (
+    gallery,
+    histograms,
+    photon_errors,
+    photon_histograms,
+    photon_intervals,
+    photon_overlap,
+    photon_proportions,
+    regularisation,
+    robustness,
+    runtime,
+    snr,
+)
 from benchmarks.timing import machine
 
-# in the order of the paper's figures
+# in the order of the figures, of lattices and of photon counts
 SWEEPS: dict[str, ModuleType] = {
     "histograms": histograms,
     "snr": snr,
     "runtime": runtime,
     "robustness": robustness,
     "regularisation": regularisation,
+    "photon_histograms": photon_histograms,
+    "photon_errors": photon_errors,
+    "photon_proportions": photon_proportions,
+    "photon_intervals": photon_intervals,
+    "photon_overlap": photon_overlap,
 }
 
 
