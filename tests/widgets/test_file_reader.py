@@ -8,6 +8,7 @@ import npe2
 import numpy as np
 import pytest
 
+from napari_coldatoms import samples
 from napari_coldatoms.readers import ReadError
 from napari_coldatoms.readers.layers import NOTHING, read_layers
 from napari_coldatoms.widgets import file_reader
@@ -114,3 +115,30 @@ def test_without_a_window_it_is_said_how_to_read_counts(tmp_path):
     np.save(tmp_path / "picture.npy", np.ones((20, 30)))
     ((data, _, kind),) = npe2.read([str(tmp_path / "picture.npy")], stack=False, plugin_name=PLUGIN)
     assert (data.shape, kind) == ((20, 30), "image")
+
+
+def test_dropped_files_fill_the_dock(viewer, finished, tmp_path):
+    paths = [str(path) for path in samples.photon_count_files(tmp_path)]
+    assert viewer.open(paths, plugin=PLUGIN) == []
+    from napari_coldatoms.widgets.count_atoms import open_dock
+
+    widget = open_dock(viewer)
+    finished(widget)
+    assert len(viewer.layers) == 0
+    made = samples.photon_counts()
+    found = widget.source.entries
+    assert set(found) == {0, 1, 2, "sample"}
+    for atoms, counts in made.controls.items():
+        np.testing.assert_array_equal(found[atoms].histogram.occurrences, np.bincount(counts))
+    np.testing.assert_array_equal(found["sample"].histogram.occurrences, np.bincount(made.sample))
+
+
+def test_the_sample_fills_the_dock(viewer, finished):
+    assert viewer.open_sample(PLUGIN, "photon_counts") == []
+    from napari_coldatoms.widgets.count_atoms import open_dock
+
+    widget = open_dock(viewer)
+    finished(widget)
+    assert {0, 1, 2, "sample"} == set(widget.source.entries)
+    assert widget.exposure.value() == pytest.approx(1.0)
+    assert widget.source.entries[2].histogram.total == len(samples.photon_counts().controls[2])
