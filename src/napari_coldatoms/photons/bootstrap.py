@@ -173,7 +173,9 @@ def bootstrap(
     if missed > _FEW * resamples:
         doubts.append(f"the optimum was not reached in {missed} of {resamples} resamples")
     tell(doubts)
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    # Weibull's quantiles: another sample lies between them with just that probability
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(samples, ends, axis=0, method="weibull")
     return Intervals(
         np.minimum(low, fit.probabilities),
         np.maximum(high, fit.probabilities),
