@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
+from napari_coldatoms.analyses.count_modes import two_modes
 from napari_coldatoms.analyses.count_remarks import in_plain_words
 from napari_coldatoms.photons.histogram import CountsByAtomNumber
 from napari_coldatoms.photons.thresholds import thresholds
-from napari_coldatoms.statistics.bimodality import bimodality
 from napari_coldatoms.statistics.intervals import binomial_interval
-from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
+from napari_coldatoms.statistics.mixture import Mixture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +48,9 @@ class SiteResult:
     false_bright, false_dark : (sites,)
         Probability that an empty site is called bright, and that one with an atom is called dark.
     source : {"modes", "model", "controls"}
-        What threshold and false rates are from: two normal modes fitted to the counts of each site,
-        whose overlap is counted, but no atom that is lost while it is detected; a model; or counted
-        controls.
+        What threshold and false rates are from: two modes fitted to the counts of each site,
+        normal ones or, of whole low counts, gamma-Poisson ones, whose overlap is counted, but no
+        atom that is lost while it is detected; a model; or counted controls.
     modes : tuple of (Mixture or None)
         Those of each site, where there are two.
     called : (sites, shots, images) int
@@ -209,7 +208,7 @@ def count_sites(
         first, survival from the first to the second.
     model_or_controls : LossModel, ControlFit or counts by atom number, optional
         What tells the threshold, the same for all sites, see `photons.thresholds`. By default each
-        site has its own, where two normal modes of its counts are equally likely.
+        site has its own, where the two modes of its counts are equally likely.
     level : float
         Confidence of the intervals, which are binomial (Wilson).
 
@@ -262,15 +261,13 @@ def _by_modes(values: FloatArray) -> _Cut:
         return _Cut(remark="no threshold: fewer than 4 shots with counts")
     if values.min() == values.max():
         return _Cut(remark="no threshold: all counts are equal")
-    mode = fit_mixture(values)
-    if not bimodality(values, mode).is_supported:
+    found = two_modes(values)
+    if found is None:
         return _Cut(
             remark="no threshold: the counts show no two modes; is there always an atom, or never, "
             "or too little light?"
         )
-    threshold = mode.threshold
-    dark, bright = (threshold - mode.means) / mode.sds
-    return _Cut(threshold, float(ndtr(-dark)), float(ndtr(bright)), mode)
+    return _Cut(found.threshold, found.false_bright, found.false_dark, found.mixture)
 
 
 def _by_model(model_or_controls: LossModel | ControlFit | CountsByAtomNumber) -> _Cut:
