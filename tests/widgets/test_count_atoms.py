@@ -397,6 +397,10 @@ def test_a_bar_lists_its_shots_and_the_order_is_shown(filled, sample, finished) 
     finished(filled)
     filled.results.sample.count_picked.emit(15)
     table = filled.results.shots.table
+    shown = filled.results.shots.model()
+    assert [shown.headerData(i, Qt.Orientation.Horizontal) for i in range(6)] == [
+        *("shot", "counts", "called", "P0 (%)", "P1 (%)", "P2 (%)")
+    ]
     np.testing.assert_array_equal(table["shot"], np.flatnonzero(sample == 15))
     posterior = table.filter(like="posterior_")
     np.testing.assert_allclose(posterior.sum(axis=1), 1)
@@ -423,10 +427,10 @@ def test_parameters_are_remembered(viewer, filled, finished) -> None:
     filled.run()
     finished(filled)
     other = CountAtomsWidget(viewer)
+    viewer.window.add_dock_widget(other, name="another")
     assert other.exposure.value() == pytest.approx(0.25)
     assert other.form.values()["resamples"] == 33
     assert other.form.values()["basis"] == "events"
-    other.close()
 
 
 def test_the_dock_is_opened_once(viewer) -> None:
@@ -475,6 +479,6 @@ def test_controls_have_names_and_tooltips(filled) -> None:
 
     for kind in (QAbstractButton, QAbstractSpinBox, QComboBox):
         for control in filled.findChildren(kind):
-            if control.objectName().startswith("qt_") or "ScrollLeft" in control.objectName():
+            if control.objectName().startswith(("qt_", "Scroll")):  # Qt's own
                 continue
             assert control.toolTip(), control.objectName() or control

@@ -15,7 +15,6 @@ from napari_coldatoms.analyses.count_export import export
 from napari_coldatoms.analyses.count_result import CountResult
 from napari_coldatoms.analyses.count_sites import SiteResult
 from napari_coldatoms.backend.analysis import to_dict
-from napari_coldatoms.photons.compiled import is_compiled
 from napari_coldatoms.photons.histogram import (
     Counts,
     CountsByAtomNumber,
@@ -27,7 +26,13 @@ from napari_coldatoms.widgets.base import JobWidget, button, row
 from napari_coldatoms.widgets.control_rows import local_files
 from napari_coldatoms.widgets.controls import number
 from napari_coldatoms.widgets.count_features import select_region, write_features
-from napari_coldatoms.widgets.count_jobs import CountedRegions, Fitted, compiled_first, fit
+from napari_coldatoms.widgets.count_jobs import (
+    CountedRegions,
+    Fitted,
+    compiled_first,
+    fit,
+    must_compile,
+)
 from napari_coldatoms.widgets.count_places import SAMPLE, CountEntry
 from napari_coldatoms.widgets.count_results import ResultPanel
 from napari_coldatoms.widgets.count_source import CountSource
@@ -173,7 +178,7 @@ class CountAtomsWidget(JobWidget):
             return fit(analysis, entries, progress=progress, cancel=cancel)
 
         words = "Fitting …"
-        if not is_compiled():
+        if must_compile():
             words += " (compiling first, once after an installation: about a minute)"
         self.start_job(compiled_first(work), self._take, words=words)
 
@@ -311,7 +316,7 @@ class CountAtomsWidget(JobWidget):
             return
         self._region_layer = layer
         self.results.show_sites(found)
-        self.folds["result"].expand(animate=False)
+        self._show_result()
         if layer in self.viewer.layers:
             try:
                 write_features(layer, found.sites.features(), found.counts.numbers)
@@ -330,13 +335,16 @@ class CountAtomsWidget(JobWidget):
     def _take(self, fitted: Fitted) -> None:
         self.fitted = fitted
         self.results.show_fit(fitted)
-        self.folds["result"].expand(animate=False)
-        # once it is laid out
-        QTimer.singleShot(0, self._scroll_to_result)
+        self._show_result()
         if fitted.result is None:
             self.say(control_summary(fitted.known), "\n".join(fitted.known.remarks))
         else:
             self.say(summary(fitted.result), "\n".join(fitted.result.remarks))
+
+    def _show_result(self) -> None:
+        self.folds["result"].expand(animate=False)
+        # once it is laid out
+        QTimer.singleShot(0, self._scroll_to_result)
 
     def _scroll_to_result(self) -> None:
         area = self.findChild(QScrollArea, "scroll_area") if isalive(self) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from napari_coldatoms.widgets.jobs import stopping
 
 Progress = Callable[[int, int], None]
 Cancel = Callable[[], bool]
+
+_TRIED = threading.Event()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,11 @@ class Fitted:
     shots: pd.DataFrame | None = field(default=None)
 
 
+def must_compile() -> bool:
+    """Tell whether there are kernels to be compiled, which is tried once in a session."""
+    return not (_TRIED.is_set() or is_compiled())
+
+
 def compiled_first(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a job's function that lets another process compile the kernels, if need be.
 
@@ -95,9 +103,10 @@ def compiled_first(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def work(*, progress: Progress, cancel: Cancel) -> Any:
-        if not is_compiled():
+        if must_compile():
             compile_elsewhere(cancel)
             stopping(progress, cancel)(0, 1)
+            _TRIED.set()
         return function(progress=progress, cancel=cancel)
 
     return work

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHeaderView, QTabWidget, QVBoxLayout, QWidget
 
 from napari_coldatoms.analyses.count_sites import SiteResult
 from napari_coldatoms.photons.checks import CountChecks
@@ -80,13 +80,13 @@ class ResultPanel(QWidget):
             [(title_of(SAMPLE), SAMPLE), *((title_of(i), str(i)) for i in range(_CONTROLS))],
         )
         self.site_button = button(
-            "Take counts",
+            "Take",
             "take_site",
             "take the counts of the selected site, or of all together, for a fit",
             self._take_sites,
         )
         self.site_export = button(
-            "Export…",
+            "Export sites…",
             "export_sites",
             "save the table of sites (CSV, with every shot beside it, or JSON)",
             self.export_asked.emit,
@@ -203,6 +203,9 @@ class ResultPanel(QWidget):
         if known is not None:
             table = known.table().rename(columns={"error": "value_stderr"})
         self.parameters.set_table(table)
+        if known is not None:
+            header = self.parameters.horizontalHeader()
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.parameters.setVisible(known is not None)
 
     def _fill_choices(self) -> None:
@@ -243,13 +246,13 @@ class ResultPanel(QWidget):
         shots = None if self._fitted is None else self._fitted.shots
         chosen = self.called.currentData()
         if shots is None:
-            self.shots.set_table(pd.DataFrame())
+            self.shots.show_shots(pd.DataFrame())
         elif chosen in (None, _ALL):
-            self.shots.set_table(shots)
+            self.shots.show_shots(shots)
         elif chosen.startswith(_COUNTS):
-            self.shots.set_table(shots[shots["counts"] == int(chosen.removeprefix(_COUNTS))])
+            self.shots.show_shots(shots[shots["counts"] == int(chosen.removeprefix(_COUNTS))])
         else:
-            self.shots.set_table(shots[shots["called"] == int(chosen)])
+            self.shots.show_shots(shots[shots["called"] == int(chosen)])
 
     def _on_picked(self, n: int) -> None:
         """List the shots with the counts of a bar that was clicked."""

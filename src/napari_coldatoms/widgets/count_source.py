@@ -20,6 +20,7 @@ from napari_coldatoms.widgets.count_jobs import CountedRegions, ReadFile, count_
 from napari_coldatoms.widgets.count_places import CountEntry, Place, joined, placed, title_of
 from napari_coldatoms.widgets.count_question import FileQuestion
 from napari_coldatoms.widgets.count_regions import AUTOMATIC, LEARN, SITES, RegionSource
+from napari_coldatoms.widgets.count_words import sites_summary
 from napari_coldatoms.widgets.folds import fold
 
 FILTER = f"Counts ({' '.join(f'*{each}' for each in COUNT_SUFFIXES)});;All files (*)"
@@ -262,6 +263,8 @@ class CountSource(QWidget):
         if place is not None:
             self.put({place: joined(found.entries)})
             words = f"{title_of(place)}: {words}"
+        elif found.sites is not None:
+            words = sites_summary(found.sites)
         doubts = found.remarks
         self._host.say(" ".join([words, *doubts[:1]]), "\n".join([words, *doubts]))
         self.counted.emit(layer, found)

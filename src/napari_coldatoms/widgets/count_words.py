@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from napari_coldatoms.analyses.count_result import CountResult
+from napari_coldatoms.analyses.count_sites import SiteResult
 from napari_coldatoms.photons.controls import ControlFit
 from napari_coldatoms.photons.goodness import Goodness
 from napari_coldatoms.widgets.count_places import title_of
@@ -20,6 +23,21 @@ def summary(result: CountResult) -> str:
     doubts = len(result.remarks)
     more = f"; {doubts} doubt{'s' * (doubts > 1)}, see below the table" if doubts else ""
     return f"{result.sample.total} shots: {shares}{more}."
+
+
+def sites_summary(sites: SiteResult) -> str:
+    """Say in a line what the thresholds of sites tell."""
+    number, shots = sites.called.shape[:2]
+    words = f"{number} region{'s' * (number != 1)}, {shots} shots"
+    known = int(np.isfinite(sites.threshold).sum())
+    if not known:
+        return f"{words}: no threshold is found in any of them."
+    loading = float(np.nanmean(sites.loading[:, 0]))
+    words += f": atoms in {100 * loading:.1f} %"
+    if sites.survival is not None:
+        words += f", survival {100 * float(np.nanmean(sites.survival[:, 0])):.1f} %"
+    words += f", fidelity from {100 * float(np.nanmin(sites.fidelity)):.2f} %"
+    return f"{words}; {number - known} without threshold." if known < number else f"{words}."
 
 
 def control_summary(known: ControlFit) -> str:

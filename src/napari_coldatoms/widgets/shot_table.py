@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 from napari_coldatoms.widgets.table import ResultModel
 
 _MOST_COPIED = 100_000
+_POSTERIOR = "posterior_"
 
 
 class ShotTable(QTableView):
@@ -20,6 +21,7 @@ class ShotTable(QTableView):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("shot_table")
+        self._given = pd.DataFrame()
         self._model = ResultModel(self)
         self.setModel(self._model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -30,12 +32,22 @@ class ShotTable(QTableView):
 
     @property
     def table(self) -> pd.DataFrame:
-        """The table shown."""
-        return self._model.table
+        """The shots as they were given."""
+        return self._given
 
-    def set_table(self, table: pd.DataFrame) -> None:
-        """Show another table."""
-        self._model.set_table(table)
+    def show_shots(self, table: pd.DataFrame) -> None:
+        """Show shots: columns shot, counts, called, posterior_0, posterior_1, ...
+
+        Probabilities are shown in %; copied are the shots as they were given.
+        """
+        self._given = table
+        likely = [str(name) for name in table.columns if str(name).startswith(_POSTERIOR)]
+        shown = table.drop(columns=likely)
+        names = {name: f"P{name.removeprefix(_POSTERIOR)}" for name in likely}
+        for name, short in names.items():
+            shown[short] = (100 * table[name]).round(2)
+        shown.attrs["units"] = dict.fromkeys(names.values(), "%")
+        self._model.set_table(shown)
         self.resizeColumnsToContents()
 
     def sizeHint(self) -> QSize:
