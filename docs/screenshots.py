@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import napari
@@ -20,6 +21,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea, QWidget
 
 from napari_coldatoms.demo import PLUGIN, own_settings, wait, wait_until
+from napari_coldatoms.samples import photon_counts
 
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1366, 768)
@@ -181,6 +183,75 @@ def detect_clouds() -> np.ndarray:
         return whole(viewer)
 
 
+def count_dock() -> np.ndarray:
+    """Picture the dock with the sample of photon counts, and after "Run"."""
+    with window("photon_counts", "Count atoms") as (viewer, dock, widget):
+        scroll_to(widget, widget.folds["counts"])
+        before = cut(viewer, dock)
+        fitted(widget)
+        scroll_to(widget, widget.folds["result"])
+        return side_by_side(before, cut(viewer, dock))
+
+
+def count_question() -> np.ndarray:
+    """Picture what is asked about a file whose name tells nothing."""
+    with window("photon_counts", "Count atoms") as (viewer, dock, widget):
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "run_0417.txt"
+            path.write_text("\n".join(map(str, photon_counts().sample)))
+            widget.open_files([path])
+            finished(widget)
+        scroll_to(widget, widget.folds["counts"])
+        below = widget.source.regions_fold
+        bottom = below.mapTo(dock, below.rect().topLeft()).y()
+        return cut(viewer, dock)[: round(bottom * dock.devicePixelRatioF())]
+
+
+def count_tabs() -> np.ndarray:
+    """Picture the controls, single shots, and the planning."""
+    with window("photon_counts", "Count atoms") as (viewer, dock, widget):
+        fitted(widget)
+        tabs, pictures = widget.results.tabs, []
+        titles = [tabs.tabText(at) for at in range(tabs.count())]
+        for title in ("Controls", "Shots", "Plan"):
+            tabs.setCurrentIndex(titles.index(title))
+            wait_until(lambda: not widget.results.planning.busy, TIMEOUT)
+            scroll_to(widget, widget.folds["result"])
+            pictures.append(cut(viewer, dock))
+        return side_by_side(*pictures)
+
+
+def count_sites() -> np.ndarray:
+    """Picture regions over pictures of tweezers, how they are counted, and what was found."""
+    with window("tweezer_counts", "Count atoms") as (viewer, dock, widget):
+        regions = widget.source.regions
+        regions.weights.setCurrentIndex(regions.weights.findData("learn"))
+        widget.source.regions_fold.expand(animate=False)
+        viewer.dims.set_current_step(0, 6)
+        viewer.reset_view()
+        scroll_to(widget, widget.source.regions_fold)
+        before = cut(viewer, canvas(viewer), dock)
+        regions.count_button.click()
+        finished(widget)
+        scroll_to(widget, widget.folds["result"])
+        return side_by_side(before, cut(viewer, dock))
+
+
+def fitted(widget: Any) -> None:
+    """Press "Run"."""
+    finished(widget)
+    widget.run_button.click()
+    finished(widget)
+
+
+def side_by_side(*pictures: np.ndarray) -> np.ndarray:
+    """Return pictures in a row, as high as the lowest."""
+    height = min(len(picture) for picture in pictures)
+    gap = np.full((height, GAP, 3), 255, np.uint8)
+    parts = [part for picture in pictures for part in (picture[:height], gap)]
+    return np.concatenate(parts[:-1], axis=1)
+
+
 def found_and_judged(widget: Any) -> None:
     """Press "Find sites", then "Run"."""
     for button in (widget.calibrate.find_button, widget.run_button):
@@ -202,6 +273,10 @@ PICTURES = (
     lattice_survival,
     lattice_tweezers,
     detect_clouds,
+    count_dock,
+    count_question,
+    count_tabs,
+    count_sites,
 )
 
 

@@ -67,8 +67,9 @@ def open_photon_counts(path: Paths = PHOTON_COUNTS) -> list[LayerData]:
     dock = _dock(Path("photon_counts"))
     sample = photon_counts()
     dock.exposure.setValue(1e3 * sample.exposure)  # ms
-    dock.set_controls(sample.controls, source="simulated controls")
-    dock.set_sample(sample.sample, source="simulated sample")
+    dock.set_controls(sample.controls, source="simulated")
+    dock.set_sample(sample.sample, source="simulated")
+    dock.say("Simulated controls of 0, 1 and 2 atoms, and a sample: press Run.")
     return list(layers.NOTHING)
 
 
