@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from napari.layers import Points
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QMimeData, QPoint, Qt, QTimer, QUrl
-from qtpy.QtGui import QDropEvent
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_coldatoms import photons
 from napari_coldatoms.analyses.count_atoms import CountAtoms
@@ -117,6 +119,21 @@ def drop(target, *paths: Path) -> None:
     target.dropEvent(event)
 
 
+def taken(target) -> bool:
+    """Tell whether a file that is dragged over a part of the dock is taken by something."""
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile("/data/sample.csv")])
+    event = QDragEnterEvent(
+        QPoint(5, 5),
+        Qt.DropAction.CopyAction,
+        mime,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QApplication.sendEvent(target, event)
+    return event.isAccepted()
+
+
 def told() -> list[str]:
     return [record.message for record in notification_manager.records]
 
@@ -173,6 +190,14 @@ def test_a_file_dropped_on_a_row_goes_there(widget, controls, tmp_path, finished
     assert list(widget.source.entries) == [1]
     widget.source.rows.rows[1].clear_button.click()
     assert not widget.source.entries
+
+
+def test_files_are_taken_wherever_they_are_dragged(widget) -> None:
+    results = widget.results
+    for target in (widget, widget.run_button, widget.source.rows.rows[0].title, results.tabs):
+        assert taken(target)
+    for target in (results.sample.plot, results.shots.viewport(), results.chart.plot):
+        assert taken(target)
 
 
 def test_what_a_file_leaves_open_is_asked(widget, sample, controls, tmp_path, finished) -> None:
@@ -259,6 +284,24 @@ def test_cancel_keeps_what_was_there(qtbot, filled, finished, monkeypatch) -> No
     assert filled.result is before
 
 
+def test_counts_that_change_meanwhile_are_not_mixed_up(
+    qtbot, filled, sample, finished, monkeypatch
+) -> None:
+    real, go = count_jobs.CountAtoms.count, threading.Event()
+
+    def later(self, *args, **kwargs):
+        go.wait(10)
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(count_jobs.CountAtoms, "count", later)
+    filled.run()
+    filled.source.rows.rows[SAMPLE].clear_button.click()
+    go.set()
+    finished(filled)
+    assert filled.result is None
+    assert "changed meanwhile" in filled.status.text()
+
+
 def test_controls_alone_are_fitted(widget, controls, finished) -> None:
     widget.set_controls(controls)
     widget.run()
@@ -342,6 +385,35 @@ def test_options_of_regions_count(viewer, widget, stack, sites, finished) -> Non
     assert set(layer.features["index"]) >= {1, 2, 3, 4, 7}
     kept = layer.features.set_index("index")["survival"]
     np.testing.assert_allclose(kept.loc[table["site"]], table["survival"])
+
+
+def test_doubts_about_the_camera_stay_with_the_counts(
+    viewer, widget, sites, controls, finished
+) -> None:
+    _, points = sites
+    points.data = CENTRES[:1]
+    regions = widget.source.regions
+    regions.camera.set_values({"excess_noise": 2.0})
+    assert "excess noise 2" in regions.camera_words.text()
+    widget.source.count()
+    finished(widget)
+    assert "electron multiplication" in widget.source.entries[SAMPLE].remarks[0]
+    dark = np.random.default_rng(1).poisson(30, 400)
+    widget.set_controls([dark, np.random.default_rng(2).poisson(200, 400)])
+    widget.run()
+    finished(widget)
+    assert "sample: electron multiplication" in widget.results.verdict.text()
+
+
+def test_raw_frames_are_pictures_one_after_the_other() -> None:
+    frames = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    stack = make_stack(frames, roles=["atoms", "atoms", "dark"], pixel_size=0.5)
+    pictures, images = count_jobs.pictures_of(stack)
+    assert images == 2
+    assert pictures.dims == ("shot", "y", "x")
+    np.testing.assert_array_equal(pictures[1], frames[0, 1])
+    np.testing.assert_array_equal(pictures[2], frames[1, 0])
+    assert pictures["y"].values[1] == 0.5
 
 
 def test_a_region_outside_and_a_removed_layer_are_told(

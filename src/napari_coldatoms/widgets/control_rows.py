@@ -118,8 +118,9 @@ class CountRow(QFrame):
                 number.setText("")
                 number.setToolTip("")
             return
-        paths = "\n".join(map(str, entry.paths)) or entry.source
-        self.source.set_text(entry.source, paths)
+        paths = [*map(str, entry.paths)] or [entry.source]
+        mark = "⚠ " if entry.remarks else ""
+        self.source.set_text(mark + entry.source, "\n".join([*paths, *entry.remarks]))
         counts = entry.histogram
         self.shots.setText(f"{counts.total:,}".replace(",", "\u2009"))
         self.mean.setText(f"{counts.mean:.3g}")

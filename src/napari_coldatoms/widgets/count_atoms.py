@@ -79,7 +79,6 @@ class CountAtomsWidget(JobWidget):
         self.fitted: Fitted | None = None
         self._region_layer: Any = None
 
-        self.source = CountSource(self)
         # in ms: a form's number has too few digits for short exposures in s
         self.exposure = number(
             "exposure",
@@ -93,6 +92,7 @@ class CountAtomsWidget(JobWidget):
             typed=True,
         )
         self.form = ParameterForm(CountAtoms, prefix="parameters", exclude=("exposure",))
+        self.source = CountSource(self, level=lambda: self.analysis().level)
         self._recall()
         self.source.regions.set_values(memory.recall(_REGIONS))
         self.run_button = button(
@@ -162,7 +162,7 @@ class CountAtomsWidget(JobWidget):
         """Fit controls and sample in the background."""
         if self.busy:
             return
-        entries = dict(self.source.entries)
+        entries = self.source.entries
         try:
             analysis = self.analysis()
             if not any(isinstance(place, int) for place in entries):
@@ -177,10 +177,16 @@ class CountAtomsWidget(JobWidget):
         def work(*, progress: Any, cancel: Any) -> Fitted:
             return fit(analysis, entries, progress=progress, cancel=cancel)
 
+        def done(fitted: Fitted) -> None:
+            if self.source.entries is entries:
+                self._take(fitted)
+            else:
+                self.say("The counts have changed meanwhile: run again.")
+
         words = "Fitting …"
         if must_compile():
             words += " (compiling first, once after an installation: about a minute)"
-        self.start_job(compiled_first(work), self._take, words=words)
+        self.start_job(compiled_first(work), done, words=words)
 
     def analysis(self) -> CountAtoms:
         """Return the analysis as the controls say.

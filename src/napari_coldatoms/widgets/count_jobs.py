@@ -196,7 +196,9 @@ def count_regions(
         entries = []
         for site in range(len(counts.regions)):
             source = f"{name}, region {counts.numbers[site]}"
-            entries.append(CountEntry(histogram(counts.whole(site)), source))
+            entries.append(
+                CountEntry(histogram(counts.whole(site)), source, remarks=counts.remarks)
+            )
         sites = None
         if judge:
             sites = count_sites(counts, images=images, level=level)

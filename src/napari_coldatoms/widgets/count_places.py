@@ -52,6 +52,8 @@ class CountEntry:
         The layout that the file was read with, see `readers.read_counts`.
     series : str or None
         Which of several series of the file it is.
+    remarks : tuple of str
+        Doubts about how they were counted.
     """
 
     histogram: Histogram
@@ -59,6 +61,7 @@ class CountEntry:
     paths: tuple[Path, ...] = ()
     layout: Layout | None = None
     series: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def title_of(place: Place) -> str:
@@ -166,4 +169,7 @@ def joined(entries: Sequence[CountEntry]) -> CountEntry:
     paths = tuple(dict.fromkeys(path for each in entries for path in each.paths))
     sources = list(dict.fromkeys(each.source for each in entries))
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-    return CountEntry(histogram(counts), sources[0] + more, paths, entries[0].layout)
+    remarks = tuple(dict.fromkeys(remark for each in entries for remark in each.remarks))
+    return CountEntry(
+        histogram(counts), sources[0] + more, paths, entries[0].layout, remarks=remarks
+    )

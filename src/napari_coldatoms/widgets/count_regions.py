@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from napari_coldatoms.photons.camera_gain import CameraGain
 from napari_coldatoms.widgets.base import button, is_source, row
 from napari_coldatoms.widgets.camera import VALUES, CameraPanel
-from napari_coldatoms.widgets.controls import choice, number, whole
+from napari_coldatoms.widgets.controls import choice, number, text_label, whole
 from napari_coldatoms.widgets.count_places import SAMPLE, Place, title_of
 from napari_coldatoms.widgets.folds import fold
 from napari_coldatoms.widgets.layer_combo import LayerCombo
@@ -89,6 +89,9 @@ class RegionSource(QWidget):
             100,
         )
         self.camera = CameraPanel()
+        self.camera_words = text_label(
+            "camera_words", "what the camera makes of light, as set in the fold “Camera” below"
+        )
         self.camera_fold = fold("Camera", "camera_fold", self.camera)
         self.destination = choice(
             "region_destination",
@@ -116,6 +119,7 @@ class RegionSource(QWidget):
         form.addRow("weights", self.weights)
         form.addRow("background", row(self.background, self.background_number))
         form.addRow("images of a shot", self.images)
+        form.addRow("camera", self.camera_words)
         form.addRow("counts go to", row(self.destination, self.count_button))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -125,6 +129,8 @@ class RegionSource(QWidget):
         self.background.currentIndexChanged.connect(self._enable)
         self.image_combo.layer_changed.connect(self._enable)
         self.region_combo.layer_changed.connect(self._enable)
+        self.camera.changed.connect(self._tell_camera)
+        self._tell_camera()
         self._running = False
         self._enable()
 
@@ -200,6 +206,16 @@ class RegionSource(QWidget):
         """Enable what can be used."""
         self._running = running
         self._enable()
+
+    def _tell_camera(self) -> None:
+        values = self.camera.values()
+        if values == VALUES:
+            self.camera_words.setText("counts as they are")
+            return
+        words = f"offset {values['offset']:g}, {values['gain']:g} counts/e⁻"
+        if values["excess_noise"] > 1:
+            words += f", excess noise {values['excess_noise']:g}"
+        self.camera_words.setText(words)
 
     def _enable(self, *_: object) -> None:
         image, regions = self.image_combo.layer, self.region_combo.layer

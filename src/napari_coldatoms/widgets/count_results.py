@@ -179,7 +179,12 @@ class ResultPanel(QWidget):
             self.sample.show_sample(histogram, result.fit, result.thresholds)
             self.sample.set_posterior(fitted.posterior)
             self.probabilities.show_table(result.table())
-            self.verdict.setText(verdict(result))
+            remarks = [
+                f"{title_of(place)}: {remark}"
+                for place, entry in sorted(self._entries.items(), key=_sample_first)
+                for remark in entry.remarks
+            ]
+            self.verdict.setText(verdict(result, remarks))
         self.probabilities.setVisible(result is not None)
         self.verdict.setVisible(bool(self.verdict.text()))
         self._show_controls()

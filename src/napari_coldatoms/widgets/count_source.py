@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class CountSource(QWidget):
     ----------
     host : JobWidget
         Reads and counts in the background.
+    level : callable
+        Returns the probability of intervals.
     """
 
     changed = Signal()
@@ -40,10 +42,13 @@ class CountSource(QWidget):
     counted = Signal(object, object)
     """A layer of regions, and what was counted in them, as `CountedRegions`."""
 
-    def __init__(self, host: JobWidget, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, host: JobWidget, *, level: Callable[[], float], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("count_source")
         self._host = host
+        self._level = level
         self.entries: dict[Place, CountEntry] = {}
         self._waiting: list[tuple[Path, Place | None]] = []
         self._open: list[tuple[ReadFile, Place | None]] = []
@@ -146,7 +151,7 @@ class CountSource(QWidget):
             stack = from_layer(image)
             # a large image of labels takes its time, the others may be edited meanwhile
             regions = layer if isinstance(layer, Labels) else region_masks(layer, stack)
-            camera = chosen.camera_gain
+            camera, level = chosen.camera_gain, self._level()
         except ValueError as error:
             host.complain(error)
             return
@@ -165,6 +170,7 @@ class CountSource(QWidget):
                 camera=camera,
                 images=images,
                 judge=judge,
+                level=level,
                 progress=progress,
                 cancel=cancel,
             )

@@ -55,15 +55,22 @@ def doubts(remarks: Sequence[str]) -> str:
     return "\n".join(_MARK + each for each in remarks)
 
 
-def verdict(result: CountResult) -> str:
-    """Say whether fit and controls describe the counts, and what is doubtful."""
+def verdict(result: CountResult, remarks: Sequence[str] = ()) -> str:
+    """Say whether fit and controls describe the counts, and what is doubtful.
+
+    Parameters
+    ----------
+    result : CountResult
+    remarks : sequence of str
+        Doubts about how the counts were taken.
+    """
     lines = [f"The fit of the sample: {goodness(result.fit.goodness)}."]
     controls = ", ".join(
         f"{title_of(atoms)} p = {_p(test.p_value)}"
         for atoms, test in enumerate(result.known.goodness)
     )
     lines.append(f"Controls: {controls}.")
-    told = doubts(result.remarks)
+    told = doubts([*result.remarks, *remarks])
     lines.append(told or "No doubts.")
     return "\n".join(lines)
 
