@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_coldatoms import photons
-from napari_coldatoms.analyses.count_atoms import CountAtoms, _summed
+from napari_coldatoms.analyses.count_atoms import CountAtoms
 from napari_coldatoms.analyses.count_remarks import in_plain_words
 from napari_coldatoms.analyses.count_result import CountResult
 from napari_coldatoms.backend.analysis import ParameterError, from_dict, to_dict
@@ -84,23 +84,25 @@ def test_known_controls_are_not_fitted_again(result, sample):
         CountAtoms().count(sample)
 
 
-@pytest.mark.parametrize("options", [{}, {"one_atom_loss": True}], ids=["at once", "in parts"])
-def test_progress_tells_and_stops(sample, controls, options):
+def test_progress_tells_and_stops(sample, controls):
     class Stop(Exception):
         pass
 
     steps: list[tuple[int, int]] = []
-    CountAtoms(**options).count(sample, controls, progress=lambda *step: steps.append(step))
+    told = CountAtoms().count(sample, controls, progress=lambda *step: steps.append(step))
     assert steps[:3] == [(0, 202), (1, 202), (2, 202)]
     assert steps[-1] == (202, 202)
-    assert (len(steps) > 4) == bool(options)
+    assert len(steps) > 4
+    # looking at the progress changes nothing
+    alone = CountAtoms().count(sample, controls)
+    np.testing.assert_array_equal(told.intervals.samples, alone.intervals.samples)
 
     def stop(done: int, total: int) -> None:
         if done > 2:
             raise Stop
 
     with pytest.raises(Stop):
-        CountAtoms(**options).count(sample, controls, progress=stop)
+        CountAtoms().count(sample, controls, progress=stop)
 
 
 def test_the_options_reach_the_room(sample, controls):
@@ -213,19 +215,6 @@ def test_only_what_was_not_done_is_advised():
     wide = f'{doubt}; they vary: look at check_counts, or fit with brightness_sd="fit"'
     assert in_plain_words([wide]) == (f"{doubt}; they vary: fit a varying brightness",)
     assert "does not explain it" in in_plain_words([wide], all_done)[0]
-
-
-def test_remarks_of_parts_are_summed():
-    remarks = [
-        "a doubt",
-        "the optimum was not reached in 2 of 20 resamples",
-        "a doubt",
-        "the optimum was not reached in 3 of 20 resamples",
-    ]
-    assert _summed(remarks, 60) == (
-        "a doubt",
-        "the optimum was not reached in 5 of 60 resamples",
-    )
 
 
 def test_what_cannot_be_counted(sample, controls):

@@ -305,3 +305,11 @@ def test_what_else_is_refused(shots, controls, fitted):
 def test_a_histogram_alone_is_enough(shots):
     h = Histogram(np.bincount(shots).astype(np.int64))
     assert fit_atom_numbers(h, PAPER_MODEL).probabilities == pytest.approx(TRUTH, abs=0.03)
+
+
+def test_proportions_at_their_bound_are_not_fitted():
+    """50 shots without any count are no dark shots of 1 count: two bins tell it."""
+    with pytest.warns(FitWarning, match="does not describe the counts"):
+        fit = fit_atom_numbers(np.zeros(50, int), PAPER_MODEL)
+    assert fit.probabilities == pytest.approx([1, 0, 0], abs=1e-6)
+    assert fit.goodness.dof > 0

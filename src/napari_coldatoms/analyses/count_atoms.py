@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import re
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-
 from napari_coldatoms.analyses.count_result import CountResult
 from napari_coldatoms.backend.analysis import ParameterError, check
-from napari_coldatoms.photons.bootstrap import Intervals, bootstrap
+from napari_coldatoms.photons.bootstrap import Intervals, quiet_bootstrap
 from napari_coldatoms.photons.checks import check_controls, check_counts
 from napari_coldatoms.photons.control_setting import Channel, loss_channels
 from napari_coldatoms.photons.controls import ControlFit, fit_histograms
@@ -26,17 +21,9 @@ from napari_coldatoms.photons.histogram import (
     control_histograms,
     histogram,
 )
-from napari_coldatoms.photons.remarks import FitWarning
 from napari_coldatoms.photons.thresholds import Thresholds, thresholds
 
 Progress = Callable[[int, int], None]
-
-# so many resamples are fitted at once, between two looks at whether to stop; fewer where each
-# takes longer. The result depends on it, as on the seed
-_AT_ONCE = 200
-_AT_ONCE_SLOW = 20
-_MANY_COUNTS = 300
-_SOME = re.compile(r"in (\d+) of \d+ resamples")
 
 
 @dataclass(frozen=True)
@@ -240,35 +227,19 @@ class CountAtoms:
     def _intervals(
         self, data: Histogram, known: ControlFit, tell: Callable[[int], None]
     ) -> Intervals:
-        """Return the intervals, drawn in parts with a look between whether to go on."""
-        slow = (
-            known.setting.chain
-            or self.likelihood == "effective"
-            or max(h.max_count for h in known.histograms) > _MANY_COUNTS
+        result, _ = quiet_bootstrap(
+            data,
+            known,
+            resamples=self.resamples,
+            resample_controls=self.resample_controls,
+            block=self.block or None,
+            level=self.level,
+            rng=self.seed,
+            likelihood=self.likelihood,
+            basis=self.basis,
+            progress=lambda done, _: tell(done),
         )
-        parts = math.ceil(self.resamples / (_AT_ONCE_SLOW if slow else _AT_ONCE))
-        rng = np.random.default_rng(self.seed)
-        drawn: list[Intervals] = []
-        done = 0
-        for part in np.array_split(np.empty(self.resamples), parts):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FitWarning)  # the result tells them
-                drawn.append(
-                    bootstrap(
-                        data,
-                        known,
-                        resamples=len(part),
-                        resample_controls=self.resample_controls,
-                        block=self.block or None,
-                        level=self.level,
-                        rng=rng,
-                        likelihood=self.likelihood,
-                        basis=self.basis,
-                    )
-                )
-            done += len(part)
-            tell(done)
-        return drawn[0] if len(drawn) == 1 else _joined(drawn)
+        return result
 
     def _thresholds(self, known: ControlFit) -> Thresholds | None:
         """Return the best cuts for equally frequent atom numbers; None where counts do not rise."""
@@ -278,30 +249,3 @@ class CountAtoms:
             )
         except ValueError:
             return None
-
-
-def _joined(parts: Sequence[Intervals]) -> Intervals:
-    """Return the intervals of resamples that were drawn in parts, as `bootstrap` takes them."""
-    level, estimate = parts[0].level, parts[0].estimate
-    samples = np.concatenate([part.samples for part in parts])
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Intervals(
-        np.minimum(low, estimate),
-        np.maximum(high, estimate),
-        level,
-        samples,
-        estimate,
-        _summed([remark for part in parts for remark in part.remarks], len(samples)),
-    )
-
-
-def _summed(remarks: Sequence[str], resamples: int) -> tuple[str, ...]:
-    """Return each remark once, those about some of the resamples with the number of all these."""
-    found: dict[str, int] = {}
-    for remark in remarks:
-        some = _SOME.search(remark)
-        text = remark if some is None else _SOME.sub("in {} of {} resamples", remark)
-        found[text] = found.get(text, 0) + (0 if some is None else int(some[1]))
-    return tuple(
-        text.replace("in {} of {}", f"in {count} of {resamples}") for text, count in found.items()
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+# so many resamples are fitted between two looks at the progress
+_AT_ONCE = 20
 # so many resamples may come without a certificate or the end of a fit before it is told
 _FEW = 0.01
 
@@ -83,6 +85,7 @@ def bootstrap(
     likelihood: Likelihood = "poisson",
     basis: Basis = "auto",
     rebin: Rebin = "adaptive",
+    progress: Callable[[int, int], None] | None = None,
 ) -> Intervals:
     """Return intervals of the probabilities of atom numbers, by the bootstrap.
 
@@ -110,6 +113,8 @@ def bootstrap(
         Probability of the intervals, between 0 and 1.
     rng : numpy.random.Generator or int, optional
         Random generator or seed.
+    progress : callable, optional
+        Called with (resamples done, all) now and then. What it raises ends the work.
 
     Returns
     -------
@@ -128,12 +133,45 @@ def bootstrap(
         As `fit_atom_numbers`; if there are fewer than 2 resamples, the level is not between 0 and
         1, or there are blocks without an order of the shots, or longer than these.
     """
+    result, doubts = quiet_bootstrap(
+        histogram(counts),
+        model_or_controls,
+        single_atom_loss=single_atom_loss,
+        resamples=resamples,
+        resample_controls=resample_controls,
+        block=block,
+        level=level,
+        rng=rng,
+        likelihood=likelihood,
+        basis=basis,
+        rebin=rebin,
+        progress=progress,
+    )
+    tell(doubts)
+    return result
+
+
+def quiet_bootstrap(
+    data: Histogram,
+    model_or_controls: LossModel | ControlFit | CountsByAtomNumber,
+    *,
+    single_atom_loss: float | None = None,
+    resamples: int = 100,
+    resample_controls: bool = True,
+    block: int | None = None,
+    level: float = 0.68,
+    rng: np.random.Generator | int | None = None,
+    likelihood: Likelihood = "poisson",
+    basis: Basis = "auto",
+    rebin: Rebin = "adaptive",
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Intervals, list[str]]:
+    """Do as `bootstrap` does, without a warning; return the doubts apart."""
     if isinstance(resamples, bool) or resamples != int(resamples) or resamples < 2:
         raise ValueError(f"expected at least 2 resamples, found {resamples}")
     if not 0 < level < 1:
         raise ValueError(f"expected a level between 0 and 1, found {level}")
     generator = np.random.default_rng(rng)
-    data = histogram(counts)
     if block is not None and data.in_order is None:
         raise ValueError("expected counts in the order of the shots for blocks, found a histogram")
     setting = fit_setting(
@@ -151,38 +189,50 @@ def bootstrap(
     again: list[IntArray] = []
     if resample_controls and controls is not None:
         again = draw_controls(controls, int(resamples), block, generator)
-    if not again:
-        samples, _, gap = setting.maximise(drawn, used, values=False)
-        unfinished = 0
-    elif isinstance(setting, ModelSetting):
-        fitted = cast("ControlFit", model_or_controls)
-        known = _refit(fitted, again)
-        unfinished = int((~known.ended).sum())
-        samples, gap = _fit_models(drawn, used, known, setting.likelihood)
-    else:
-        loss = np.array([setting.events.loss])
-        unfinished = 0
-        if single_atom_loss is None and hasattr(model_or_controls, "histograms"):
-            known = _refit(cast("ControlFit", model_or_controls), again)
-            unfinished = int((~known.ended).sum())
-            loss = known.single_atom_loss
-        samples, gap = _fit_events(drawn, again, loss, setting)
+    samples = np.empty((int(resamples), len(fit.probabilities)))
+    gap = np.empty(int(resamples))
+    unfinished = 0
+    step = int(resamples) if progress is None else _AT_ONCE
+    for begin in range(0, int(resamples), step):
+        part = slice(begin, min(begin + step, int(resamples)))
+        some = [control[part] for control in again]
+        if not some:
+            samples[part], _, gap[part] = setting.maximise(drawn[part], used, values=False)
+        elif isinstance(setting, ModelSetting):
+            known = _refit(cast("ControlFit", model_or_controls), some)
+            unfinished += int((~known.ended).sum())
+            samples[part], gap[part] = _fit_models(drawn[part], used, known, setting.likelihood)
+        else:
+            loss = np.full(part.stop - begin, setting.events.loss)
+            if single_atom_loss is None and hasattr(model_or_controls, "histograms"):
+                known = _refit(cast("ControlFit", model_or_controls), some)
+                unfinished += int((~known.ended).sum())
+                loss = known.single_atom_loss
+            samples[part], gap[part] = _fit_events(drawn[part], some, loss, setting)
+        if progress is not None:
+            progress(part.stop, int(resamples))
     if unfinished > _FEW * resamples:
         doubts.append(f"controls could not be fitted in {unfinished} of {resamples} resamples")
     missed = int((gap > setting.tolerance(data.total)).sum())
     if missed > _FEW * resamples:
         doubts.append(f"the optimum was not reached in {missed} of {resamples} resamples")
-    tell(doubts)
+    return intervals(samples, fit.probabilities, level, (*setting.notes, *doubts)), doubts
+
+
+def intervals(
+    samples: FloatArray, estimate: FloatArray, level: float, remarks: tuple[str, ...]
+) -> Intervals:
+    """Return the intervals of an estimate from its resamples."""
     # Weibull's quantiles: another sample lies between them with just that probability
     ends = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(samples, ends, axis=0, method="weibull")
     return Intervals(
-        np.minimum(low, fit.probabilities),
-        np.maximum(high, fit.probabilities),
+        np.minimum(low, estimate),
+        np.maximum(high, estimate),
         float(level),
         samples,
-        fit.probabilities,
-        (*setting.notes, *doubts),
+        estimate,
+        remarks,
     )
 
 
@@ -261,8 +311,8 @@ def _fit_events(
         drawn,
         counts,
         counts.sum(axis=-1),
-        np.broadcast_to(unmix, (len(drawn), *unmix.shape[1:])),
-        np.broadcast_to(start, (len(drawn), *start.shape[1:])),
+        unmix,
+        start,
         setting.likelihood,
         values=False,
     )

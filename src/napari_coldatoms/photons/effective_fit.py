@@ -84,7 +84,7 @@ def _climb_all(
     place = np.empty(atoms)
     for b in range(problems):
         s = b if several else 0
-        used = 0
+        used = np.int64(0)  # a literal 0 would make numba compile what it goes to once more
         for n in range(k):
             most = 0.0
             for i in range(atoms):

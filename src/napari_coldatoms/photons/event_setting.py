@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_coldatoms.photons.effective_fit import maximise_effective
 from napari_coldatoms.photons.event_basis import EventBasis
-from napari_coldatoms.photons.goodness import LEAST_EXPECTED, Goodness, first_bins, from_bins
+from napari_coldatoms.photons.goodness import LEAST_EXPECTED, Goodness, first_bins, free, from_bins
 from napari_coldatoms.photons.likelihoods import Likelihood, objective
 from napari_coldatoms.photons.model_setting import unreached
 from napari_coldatoms.photons.simplex import maximise
@@ -108,7 +108,7 @@ class EventSetting:
         # as if fewer shots were expected, whose noise is as large in relation to them
         share = np.divide(wanted, noise, out=np.ones_like(wanted), where=noise > 0)
         shifted = wanted * share + (found - wanted) * share
-        return from_bins(shifted, wanted * share, len(weights) - 1)
+        return from_bins(shifted, wanted * share, int(free(weights).sum()) - 1)
 
     def curves(
         self, weights: FloatArray, shots: float, max_count: int

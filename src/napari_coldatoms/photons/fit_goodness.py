@@ -18,6 +18,7 @@ from napari_coldatoms.photons.goodness import (
     LEAST_EXPECTED,
     Goodness,
     first_bins,
+    free,
     goodness,
     p_value,
     pair,
@@ -84,13 +85,14 @@ def mixture_goodness(
     total = observed.sum()
     found, wanted = pair(observed, total * (weights @ components))
     first = first_bins(wanted, LEAST_EXPECTED)
-    plain = goodness(observed, total * (weights @ components), len(weights) - 1)
+    some = free(weights)
+    plain = goodness(observed, total * (weights @ components), int(some.sum()) - 1)
     if plain.dof <= 0 or not np.isfinite(plain.chi2) or not len(errors):
         return plain
     found, wanted = np.add.reduceat(found, first), np.add.reduceat(wanted, first)
     root = np.sqrt(wanted)
     residual = (found - wanted) / root
-    fitted = total * np.add.reduceat(components, first, axis=1) / root
+    fitted = total * np.add.reduceat(components[some], first, axis=1) / root
     wrong = total * np.add.reduceat(np.einsum("i,min->mn", weights, errors), first, axis=1) / root
     basis, _ = np.linalg.qr(fitted.T)
     wrong -= (wrong @ basis) @ basis.T

@@ -15,6 +15,9 @@ IntArray = NDArray[np.int64]
 LEAST_EXPECTED = 5.0
 """Bins are merged until they expect as many shots."""
 
+# proportions below have nothing to fit with
+_BOUND = 1e-6
+
 
 @dataclass(frozen=True)
 class Goodness:
@@ -75,6 +78,11 @@ def goodness(
     found, wanted = pair(observed, expected)
     first = first_bins(wanted, least_expected)
     return from_bins(np.add.reduceat(found, first), np.add.reduceat(wanted, first), parameters)
+
+
+def free(weights: FloatArray) -> NDArray[np.bool_]:
+    """Return which proportions of a fit are above their bound, 0; one less were fitted."""
+    return weights > _BOUND
 
 
 def pair(observed: ArrayLike, expected: ArrayLike) -> tuple[FloatArray, FloatArray]:

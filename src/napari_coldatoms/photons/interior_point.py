@@ -89,7 +89,7 @@ def certificate(
     total = total_of(weights)
     largest = -math.inf
     for i in range(len(weights)):
-        gradient[i] = dot(components, i, ratio, 0, filled)
+        gradient[i] = dot(components, i, ratio, np.int64(0), filled)
         value = gradient[i] * total + dot(components, i, y, filled, bins)
         if value > largest or math.isnan(value):
             largest = value
@@ -151,7 +151,7 @@ def climb(
     for n in range(filled, bins):
         y[n] = 0.1 / (f[n] * conditions)
     for i in range(atoms):
-        z[i] = max(1.0 - dot(components, i, y, 0, bins), 1e-3)
+        z[i] = max(1.0 - dot(components, i, y, np.int64(0), bins), 1e-3)
     copy(w, best)
     best_gap = math.inf
     stalled = 0
@@ -214,7 +214,7 @@ def climb(
             work[n] += target * inverse[n]
         for i in range(atoms):
             kept[i] = (target - part * dw[i] * dz[i]) / w[i]
-            right[i] += kept[i] + dot(components, i, work, 0, bins)
+            right[i] += kept[i] + dot(components, i, work, np.int64(0), bins)
         solve(square, right, atoms, dw)
         mix(components, dw, bins, df)
         for i in range(atoms):
@@ -306,10 +306,11 @@ def climb_all(
         anew = b == 0 or len(components) > 1
         if anew and not _scale(components[b], scaled, log_scale, low):
             return WRONG_COMPONENTS
-        filled = 0
+        # literals would make numba compile what they go to once more
+        filled = np.int64(0)
         everything = 0.0
         total = 0.0
-        signed = False
+        signed = k < 0
         value = 0.0
         for n in range(k):
             h = occurrences[b, n]

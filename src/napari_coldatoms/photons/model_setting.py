@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.fit_goodness import component_errors, mixture_goodness
-from napari_coldatoms.photons.goodness import Goodness, goodness
+from napari_coldatoms.photons.goodness import Goodness, free, goodness
 from napari_coldatoms.photons.likelihoods import Likelihood, objective
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.simplex import TOLERANCE, maximise
@@ -91,7 +91,7 @@ class ModelSetting:
         """Return χ² of one histogram, with the errors of fitted controls."""
         if self.controls is None:
             expected = occurrences.sum() * (weights @ self.components)
-            return goodness(occurrences, expected, len(weights) - 1)
+            return goodness(occurrences, expected, int(free(weights).sum()) - 1)
         errors = component_errors(self.controls, self.size - 1)
         return mixture_goodness(occurrences, weights, self.components, errors)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_coldatoms.photons.bootstrap import Intervals, draw_controls
+from napari_coldatoms.photons.bootstrap import Intervals, draw_controls, intervals
 from napari_coldatoms.photons.control_samples import refit
 from napari_coldatoms.photons.controls import ControlFit
 from napari_coldatoms.photons.histogram import FloatArray, IntArray, histogram
@@ -261,16 +261,7 @@ def bootstrap_time_resolved(
         top = value.max(axis=1, keepdims=True)
         out[:] = np.exp(value - np.where(np.isfinite(top), top, 0.0)).T
     samples, _, _ = maximise(drawn, components if len(models) > 1 else components[0])
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    estimate = fit.probabilities
-    return Intervals(
-        np.minimum(low, estimate),
-        np.maximum(high, estimate),
-        float(level),
-        samples,
-        estimate,
-        fit.remarks,
-    )
+    return intervals(samples, fit.probabilities, level, fit.remarks)
 
 
 def _model(model_or_controls: LossModel | ControlFit) -> LossModel:
