@@ -77,8 +77,10 @@ class ImageWidget(JobWidget):
         layer_tooltip: str,
         accept: Callable[[Any], bool] = is_source,
     ) -> None:
+        # first of all: when a layer is removed, the combo box is to know of it before the job does
+        combo = LayerCombo(viewer, accept)
         super().__init__(viewer, title=title)
-        self.layer_combo = LayerCombo(viewer, accept)
+        self.layer_combo = combo
         self.layer_combo.setObjectName("image_layer")
         self.layer_combo.setToolTip(layer_tooltip)
         self.head = QFormLayout()

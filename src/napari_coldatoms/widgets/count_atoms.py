@@ -42,6 +42,7 @@ from napari_coldatoms.widgets.form import ParameterForm
 
 ANALYSIS = CountAtoms.name
 _MS = 1e3  # in a second
+_LAID_OUT = 50  # ms after which an opened fold has its place
 PLUGIN, TITLE = "napari-coldatoms", "Count atoms"
 _REGIONS = f"{ANALYSIS}_regions"
 FILTERS = (
@@ -350,7 +351,7 @@ class CountAtomsWidget(JobWidget):
     def _show_result(self) -> None:
         self.folds["result"].expand(animate=False)
         # once it is laid out
-        QTimer.singleShot(0, self._scroll_to_result)
+        QTimer.singleShot(_LAID_OUT, self._scroll_to_result)
 
     def _scroll_to_result(self) -> None:
         area = self.findChild(QScrollArea, "scroll_area") if isalive(self) else None

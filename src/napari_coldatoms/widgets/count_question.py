@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QFrame, QVBoxLayout, QWidget
@@ -24,6 +26,7 @@ from napari_coldatoms.widgets.count_places import (
     title_of,
 )
 
+_OPTION = re.compile(r" \(layout='\w+'\)")
 AS_READ, PREPARED = "as read", "prepared"
 ALL = "all"
 _LAYOUTS = {
@@ -81,7 +84,9 @@ class FileQuestion(QFrame):
     ) -> None:
         """Ask about a file, read with a layout; `wanted` is where the user has put it."""
         self.file, self.wanted, self.layout_read = file, wanted, layout
-        self.words.setText(f"{file.path.name}: {file.reason}")
+        # what it is called for scripts is no help here
+        self.words.setText(f"{file.path.name}: {_OPTION.sub('', file.reason)}")
+        self._fit_words()
         _fill(
             self.layout_choice,
             [
@@ -97,6 +102,15 @@ class FileQuestion(QFrame):
         self._set_row_visible(self.series_choice, len(series) > 1)
         self._show_places()
         self.show()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Keep all words in sight."""
+        super().resizeEvent(event)
+        self._fit_words()
+
+    def _fit_words(self) -> None:
+        # a fold asks for the height of its content without asking how wide that is
+        self.words.setMinimumHeight(max(self.words.heightForWidth(self.words.width()), 0))
 
     def _set_row_visible(self, control: QWidget, visible: bool) -> None:
         control.setVisible(visible)
