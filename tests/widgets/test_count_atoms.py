@@ -387,6 +387,22 @@ def test_options_of_regions_count(viewer, widget, stack, sites, finished) -> Non
     np.testing.assert_allclose(kept.loc[table["site"]], table["survival"])
 
 
+def test_controls_give_the_thresholds_of_sites(widget, sites, finished) -> None:
+    regions = widget.source.regions
+    regions.thresholds.setCurrentIndex(1)
+    widget.source.count()
+    assert "run the fit first" in widget.status.text()
+    rng = np.random.default_rng(6)
+    widget.set_controls([rng.poisson(150, 500), rng.poisson(350, 500)])
+    widget.run()
+    finished(widget)
+    widget.source.count()
+    finished(widget)
+    assert widget.sites.source == "model"
+    known = photons.thresholds(widget.fitted.known)
+    np.testing.assert_array_equal(widget.sites.threshold, np.full(5, known.cuts[0] - 0.5))
+
+
 def test_doubts_about_the_camera_stay_with_the_counts(
     viewer, widget, sites, controls, finished
 ) -> None:
@@ -515,12 +531,12 @@ def test_the_window_is_never_held_up(qtbot, widget, controls, tmp_path, finished
     large = MODEL.sample(np.random.default_rng(4).integers(0, 3, 1_000_000), rng=5)
     np.save(tmp_path / "sample.npy", large)
     widget.set_controls(controls)
-    last, worst = time.perf_counter(), 0.0
+    last, pauses = time.perf_counter(), []
 
     def tick() -> None:
-        nonlocal last, worst
+        nonlocal last
         now = time.perf_counter()
-        worst = max(worst, now - last)
+        pauses.append(now - last)
         last = now
 
     timer = QTimer()
@@ -533,7 +549,7 @@ def test_the_window_is_never_held_up(qtbot, widget, controls, tmp_path, finished
     qtbot.wait(100)
     timer.stop()
     assert widget.result.sample.total == 1_000_000
-    assert worst < 0.3  # 0.1 on a machine with nothing else to do
+    assert sorted(pauses)[-3] < 0.1  # the odd pause belongs to the machine
 
 
 @pytest.mark.parametrize("viewer", [True], indirect=True)

@@ -93,7 +93,11 @@ class CountAtomsWidget(JobWidget):
             typed=True,
         )
         self.form = ParameterForm(CountAtoms, prefix="parameters", exclude=("exposure",))
-        self.source = CountSource(self, level=lambda: self.analysis().level)
+        self.source = CountSource(
+            self,
+            level=lambda: self.analysis().level,
+            known=lambda: None if self.fitted is None else self.fitted.known,
+        )
         self._recall()
         self.source.regions.set_values(memory.recall(_REGIONS))
         self.run_button = button(

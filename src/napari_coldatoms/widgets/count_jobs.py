@@ -165,6 +165,7 @@ def count_regions(
     images: int,
     judge: bool,
     level: float = 0.68,
+    known: ControlFit | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> CountedRegions:
@@ -183,6 +184,10 @@ def count_regions(
         Pictures in a row that show the same atoms.
     judge : bool
         Whether thresholds are wanted.
+    level : float
+        Probability of intervals.
+    known : ControlFit, optional
+        What tells the thresholds; by default the two modes of each region.
     """
     report = _reporter(progress, cancel)
     report(0, 0)
@@ -201,7 +206,7 @@ def count_regions(
             )
         sites = None
         if judge:
-            sites = count_sites(counts, images=images, level=level)
+            sites = count_sites(counts, images=images, model_or_controls=known, level=level)
             remarks = [*sites.remarks]
     return CountedRegions(counts, images, tuple(entries), sites, tuple(remarks))
 

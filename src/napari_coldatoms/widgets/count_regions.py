@@ -20,9 +20,10 @@ from napari_coldatoms.widgets.layer_combo import LayerCombo
 
 SUM, LEARN = "sum", "learn"
 NONE, RING, NUMBER = "none", "ring", "number"
+MODES, CONTROLS = "modes", "controls"
 AUTOMATIC, SITES = "automatic", "sites"
 _POINT = 5.0  # px across, of a point that is placed anew
-_CONTROLS = 4
+_PLACES = 4
 
 
 def are_regions(layer: Any) -> bool:
@@ -80,6 +81,12 @@ class RegionSource(QWidget):
             decimals=3,
             typed=True,
         )
+        self.thresholds = choice(
+            "region_thresholds",
+            "what tells bright from dark in the table of sites: for each site its own two modes, "
+            "or for all of them the controls of the last fit, counted in the same way",
+            [("two modes of each site", MODES), ("fitted controls", CONTROLS)],
+        )
         self.images = whole(
             "region_images",
             "how many pictures in a row show the same atoms: with 2 the survival from the first to "
@@ -101,7 +108,7 @@ class RegionSource(QWidget):
                 ("automatic", AUTOMATIC),
                 ("table of sites", SITES),
                 (title_of(SAMPLE), SAMPLE),
-                *((title_of(i), str(i)) for i in range(_CONTROLS)),
+                *((title_of(i), str(i)) for i in range(_PLACES)),
             ],
         )
         self.count_button = button(
@@ -118,6 +125,7 @@ class RegionSource(QWidget):
         form.addRow("regions", row(self.region_combo, self.place_button))
         form.addRow("weights", self.weights)
         form.addRow("background", row(self.background, self.background_number))
+        form.addRow("thresholds", self.thresholds)
         form.addRow("images of a shot", self.images)
         form.addRow("camera", self.camera_words)
         form.addRow("counts go to", row(self.destination, self.count_button))

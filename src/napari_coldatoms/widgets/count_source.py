@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_coldatoms.images.regions import region_masks
 from napari_coldatoms.images.stack import from_layer
+from napari_coldatoms.photons.controls import ControlFit
 from napari_coldatoms.readers.count_files import COUNT_SUFFIXES
 from napari_coldatoms.readers.count_meaning import Layout
 from napari_coldatoms.widgets.base import JobWidget, button, row
@@ -19,7 +20,7 @@ from napari_coldatoms.widgets.control_rows import ControlRows
 from napari_coldatoms.widgets.count_jobs import CountedRegions, ReadFile, count_regions, read_files
 from napari_coldatoms.widgets.count_places import CountEntry, Place, joined, placed, title_of
 from napari_coldatoms.widgets.count_question import FileQuestion
-from napari_coldatoms.widgets.count_regions import AUTOMATIC, LEARN, SITES, RegionSource
+from napari_coldatoms.widgets.count_regions import AUTOMATIC, CONTROLS, LEARN, SITES, RegionSource
 from napari_coldatoms.widgets.count_words import sites_summary
 from napari_coldatoms.widgets.folds import fold
 
@@ -35,6 +36,8 @@ class CountSource(QWidget):
         Reads and counts in the background.
     level : callable
         Returns the probability of intervals.
+    known : callable
+        Returns what was fitted to controls last, or None.
     """
 
     changed = Signal()
@@ -43,12 +46,17 @@ class CountSource(QWidget):
     """A layer of regions, and what was counted in them, as `CountedRegions`."""
 
     def __init__(
-        self, host: JobWidget, *, level: Callable[[], float], parent: QWidget | None = None
+        self,
+        host: JobWidget,
+        *,
+        level: Callable[[], float],
+        known: Callable[[], ControlFit | None],
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("count_source")
         self._host = host
-        self._level = level
+        self._level, self._known = level, known
         self.entries: dict[Place, CountEntry] = {}
         self._waiting: list[tuple[Path, Place | None]] = []
         self._open: list[tuple[ReadFile, Place | None]] = []
@@ -152,6 +160,7 @@ class CountSource(QWidget):
             # a large image of labels takes its time, the others may be edited meanwhile
             regions = layer if isinstance(layer, Labels) else region_masks(layer, stack)
             camera, level = chosen.camera_gain, self._level()
+            known = self._known_controls()
         except ValueError as error:
             host.complain(error)
             return
@@ -171,6 +180,7 @@ class CountSource(QWidget):
                 images=images,
                 judge=judge,
                 level=level,
+                known=known,
                 progress=progress,
                 cancel=cancel,
             )
@@ -179,6 +189,17 @@ class CountSource(QWidget):
             self._take_regions(layer, found)
 
         host.start_job(work, done, words=f"Counting in “{name}” …", layers=[image, layer])
+
+    def _known_controls(self) -> ControlFit | None:
+        """Return the controls that tell the thresholds of sites; None where the modes do."""
+        if self.regions.thresholds.currentData() != CONTROLS:
+            return None
+        known = self._known()
+        if known is None:
+            raise ValueError(
+                "expected fitted controls for the thresholds, found none: run the fit first"
+            )
+        return known
 
     def set_running(self, running: bool) -> None:
         """Enable what can be used."""
