@@ -42,7 +42,7 @@ from napari_coldatoms.widgets.form import ParameterForm
 
 ANALYSIS = CountAtoms.name
 _MS = 1e3  # in a second
-_LAID_OUT = 50  # ms after which an opened fold has its place
+_LAID_OUT = (0, 100, 300)  # ms after which a fold that was opened may have its place
 PLUGIN, TITLE = "napari-coldatoms", "Count atoms"
 _REGIONS = f"{ANALYSIS}_regions"
 FILTERS = (
@@ -345,8 +345,7 @@ class CountAtomsWidget(JobWidget):
 
     def _take(self, fitted: Fitted) -> None:
         self.fitted = fitted
-        self.results.show_fit(fitted)
-        self._show_result()
+        self.one_by_one([*self.results.fit_steps(fitted), self._show_result])
         if fitted.result is None:
             self.say(control_summary(fitted.known), "\n".join(fitted.known.remarks))
         else:
@@ -354,8 +353,8 @@ class CountAtomsWidget(JobWidget):
 
     def _show_result(self) -> None:
         self.folds["result"].expand(animate=False)
-        # once it is laid out
-        QTimer.singleShot(_LAID_OUT, self._scroll_to_result)
+        for delay in _LAID_OUT:
+            QTimer.singleShot(delay, self._scroll_to_result)
 
     def _scroll_to_result(self) -> None:
         area = self.findChild(QScrollArea, "scroll_area") if isalive(self) else None

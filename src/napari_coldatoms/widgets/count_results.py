@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHeaderView, QTabWidget, QVBoxLayout, QWidget
 
+from napari_coldatoms.analyses.count_result import CountResult
 from napari_coldatoms.analyses.count_sites import SiteResult
 from napari_coldatoms.photons.checks import CountChecks
 from napari_coldatoms.widgets.base import button, row
@@ -126,12 +127,16 @@ class ResultPanel(QWidget):
         """Show counts that nothing was fitted to yet."""
         self._entries = dict(entries)
         self._fitted = None
-        self._show()
+        for step in self._steps():
+            step()
 
-    def show_fit(self, fitted: Fitted) -> None:
-        """Show what was fitted to the counts that were shown last."""
+    def fit_steps(self, fitted: Fitted) -> list[Callable[[], None]]:
+        """Take what was fitted to the counts that were shown last; return the steps that show it.
+
+        All at once they would hold up the window, if there are very many shots.
+        """
         self._fitted = fitted
-        self._show()
+        return self._steps()
 
     def show_sites(self, found: CountedRegions) -> None:
         """Show regions in pictures, each judged by a threshold."""
@@ -167,30 +172,48 @@ class ResultPanel(QWidget):
         at = self.tabs.addTab(page, title)
         self.tabs.setTabToolTip(at, tooltip)
 
-    def _show(self) -> None:
-        fitted, result = self._fitted, None if self._fitted is None else self._fitted.result
-        sample = self._entries.get(SAMPLE)
+    def _steps(self) -> list[Callable[[], None]]:
+        return [
+            self._show_sample,
+            self._show_verdict,
+            self._show_controls,
+            self._fill_choices,
+            self._show_order,
+            self._show_shots,
+            self._show_plan,
+        ]
+
+    @property
+    def _result(self) -> CountResult | None:
+        return None if self._fitted is None else self._fitted.result
+
+    def _show_sample(self) -> None:
+        sample, result = self._entries.get(SAMPLE), self._result
         histogram = None if sample is None else sample.histogram
-        if fitted is None or result is None:
+        if self._fitted is None or result is None:
             self.sample.show_sample(histogram)
-            self.probabilities.show_table(None)
-            self.verdict.setText("" if fitted is None else doubts(fitted.known.remarks))
         else:
             self.sample.show_sample(histogram, result.fit, result.thresholds)
-            self.sample.set_posterior(fitted.posterior)
-            self.probabilities.show_table(result.table())
+            self.sample.set_posterior(self._fitted.posterior)
+
+    def _show_verdict(self) -> None:
+        fitted, result = self._fitted, self._result
+        if result is None:
+            self.verdict.setText("" if fitted is None else doubts(fitted.known.remarks))
+        else:
             remarks = [
                 f"{title_of(place)}: {remark}"
                 for place, entry in sorted(self._entries.items(), key=_sample_first)
                 for remark in entry.remarks
             ]
             self.verdict.setText(verdict(result, remarks))
-        self.probabilities.setVisible(result is not None)
         self.verdict.setVisible(bool(self.verdict.text()))
-        self._show_controls()
-        self._fill_choices()
+        self.probabilities.show_table(None if result is None else result.table())
+        self.probabilities.setVisible(result is not None)
         self.cuts.setText("" if result is None else cuts_words(result))
-        known = None if fitted is None else fitted.known
+
+    def _show_plan(self) -> None:
+        known, result = None if self._fitted is None else self._fitted.known, self._result
         self.planning.set_state(
             known,
             None if result is None else result.probabilities,
@@ -226,8 +249,6 @@ class ResultPanel(QWidget):
             atoms = sum(str(name).startswith("posterior_") for name in shots.columns)
             kinds += [(f"shots called {title_of(n)}", str(n)) for n in range(atoms)]
         _fill(self.called, kinds)
-        self._show_order()
-        self._show_shots()
 
     def _show_order(self, *_: object) -> None:
         chosen = self.order.currentData()
@@ -242,7 +263,7 @@ class ResultPanel(QWidget):
         self.order_words.setText(words)
 
     def _checks(self, place: Place) -> CountChecks | None:
-        result = None if self._fitted is None else self._fitted.result
+        result = self._result
         if result is None:
             return None
         return result.sample_check if isinstance(place, str) else result.control_checks[place]

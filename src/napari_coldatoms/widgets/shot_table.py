@@ -2,17 +2,75 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
-from qtpy.QtCore import QSize
+from numpy.typing import NDArray
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt
 from qtpy.QtGui import QGuiApplication, QKeySequence
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
-from napari_coldatoms.widgets.table import ResultModel
-
 _MOST_COPIED = 100_000
 _POSTERIOR = "posterior_"
+_TOOLTIPS = {
+    "shot": "number of the shot, from 0 on",
+    "counts": "photon counts of the shot",
+    "called": "atom number by the thresholds",
+}
+
+
+class _Shots(QAbstractTableModel):
+    """Shots as Qt sees them; numbers become text when they are shown."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._columns: list[tuple[str, NDArray]] = []
+        self._rows = 0
+
+    def set_table(self, table: pd.DataFrame) -> None:
+        """Show other shots."""
+        self.beginResetModel()
+        self._columns = [(str(name), table[name].to_numpy()) for name in table.columns]
+        self._rows = len(table)
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return how many shots there are."""
+        return 0 if parent is not None and parent.isValid() else self._rows
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Return how many columns there are."""
+        return 0 if parent is not None and parent.isValid() else len(self._columns)
+
+    def data(self, index: QModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
+        """Return a cell's text."""
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role != Qt.ItemDataRole.DisplayRole or not index.isValid():
+            return None
+        name, values = self._columns[index.column()]
+        value = values[index.row()].item()
+        if not math.isfinite(value) or value < 0:
+            return "–"  # no atom number gives such counts, or there are no thresholds
+        return f"{100 * value:.2f}" if name.startswith(_POSTERIOR) else str(value)
+
+    def headerData(
+        self,
+        section: int,
+        orientation: Qt.Orientation,
+        role: int = int(Qt.ItemDataRole.DisplayRole),
+    ) -> Any:
+        """Return a column's heading, or its tooltip."""
+        if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(self._columns):
+            return None
+        name, _ = self._columns[section]
+        atoms = name.removeprefix(_POSTERIOR)
+        if role == Qt.ItemDataRole.DisplayRole:
+            return name if atoms == name else f"P{atoms} (%)"
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _TOOLTIPS.get(name, f"probability of {atoms} atoms, given the counts (%)")
+        return None
 
 
 class ShotTable(QTableView):
@@ -22,7 +80,7 @@ class ShotTable(QTableView):
         super().__init__(parent)
         self.setObjectName("shot_table")
         self._given = pd.DataFrame()
-        self._model = ResultModel(self)
+        self._model = _Shots(self)
         self.setModel(self._model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -41,13 +99,7 @@ class ShotTable(QTableView):
         Probabilities are shown in %; copied are the shots as they were given.
         """
         self._given = table
-        likely = [str(name) for name in table.columns if str(name).startswith(_POSTERIOR)]
-        shown = table.drop(columns=likely)
-        names = {name: f"P{name.removeprefix(_POSTERIOR)}" for name in likely}
-        for name, short in names.items():
-            shown[short] = (100 * table[name]).round(2)
-        shown.attrs["units"] = dict.fromkeys(names.values(), "%")
-        self._model.set_table(shown)
+        self._model.set_table(table)
         self.resizeColumnsToContents()
 
     def sizeHint(self) -> QSize:
