@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from napari_coldatoms.photons.goodness import first_bins, goodness
+from napari_coldatoms.photons.goodness import first_bins, goodness, p_words
 
 
 def test_wide_bins_are_scipy_s_chi_square() -> None:
@@ -65,3 +65,11 @@ def test_p_values_are_uniform() -> None:
 def test_bad_input(observed: list, expected: list) -> None:
     with pytest.raises(ValueError, match="expected"):
         goodness(observed, expected)
+
+
+def test_p_values_in_words():
+    assert p_words(0.034) == "p = 0.03"
+    assert p_words(0.034, 2) == "p = 0.034"
+    assert p_words(3e-20) == "p = 3e-20"
+    assert p_words(0.0) == "p < 1e-99"
+    assert p_words(float("nan")) == "p = nan"

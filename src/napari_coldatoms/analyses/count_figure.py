@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.control_setting import atoms
+from napari_coldatoms.photons.goodness import p_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +90,7 @@ def _told(result: CountResult) -> str:
     test = result.fit.goodness
     text = f"{result.sample.total} shots, intervals of {100 * result.intervals.level:.3g} %"
     if test.dof > 0:
-        text += f", χ²/dof = {test.chi2:.3g}/{test.dof}, p = {test.p_value:.2g}"
+        text += f", χ²/dof = {test.chi2:.3g}/{test.dof}, {p_words(test.p_value, 2)}"
     return text
 
 

@@ -20,6 +20,7 @@ from napari_coldatoms.cli.commands import Quiet, SavedRecipe, check_folder
 from napari_coldatoms.cli.count_images import SiteFiles, count_in_images
 from napari_coldatoms.cli.flags import build, flags
 from napari_coldatoms.cli.report import print_table, progress_bar
+from napari_coldatoms.photons.goodness import p_words
 from napari_coldatoms.readers.count_files import is_count_file
 
 if TYPE_CHECKING:
@@ -293,7 +294,7 @@ def _say(results: Sequence[CountResult], written: Sequence[Path], *, quiet: bool
         line = f"{found.sample.total} shots, {controls} control shots"
         test = found.fit.goodness
         if test.dof > 0:
-            line += f"; χ² {test.chi2:.3g} of {test.dof}, p = {test.p_value:.2g}"
+            line += f"; χ² {test.chi2:.3g} of {test.dof}, {p_words(test.p_value, 2)}"
         if written and found is results[-1]:
             line += f"; wrote {', '.join(map(str, written))}"
         print(line, file=sys.stderr)

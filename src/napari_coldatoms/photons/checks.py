@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_coldatoms.photons.goodness import p_words
 from napari_coldatoms.photons.histogram import Counts, Histogram, histogram
 from napari_coldatoms.photons.run_order import (
     best_block,
@@ -230,7 +231,7 @@ def _dispersion_remarks(fano: float, p: float, brightness: float, *, poissonian:
     if not p < DOUBTFUL:
         return []
     wanted = "Poissonian counts" if poissonian else "the expected ones"
-    text = f"counts vary {fano:.3g} times as much as {wanted} (p = {p:.1g})"
+    text = f"counts vary {fano:.3g} times as much as {wanted} ({p_words(p)})"
     if fano > 1:
         return [
             f"{text}: as if the brightness changed by {brightness:.2g} of itself from shot to "
@@ -269,16 +270,16 @@ def _order_remarks(checks: CountChecks) -> list[str]:
     if correlation is not None and p is not None and p < DOUBTFUL:
         kind = "alike" if correlation > 0 else "unlike"
         remarks.append(
-            f"neighbouring shots are {kind}: correlation {correlation:.2f} (p = {p:.1g}); {advice}"
+            f"neighbouring shots are {kind}: correlation {correlation:.2f} ({p_words(p)}); {advice}"
         )
     p = checks.drift_p
     if p is not None and p < DOUBTFUL:
         remarks.append(
-            f"the mean drifts by {checks.drift:+.0%} from the first shot to the last (p = {p:.1g})"
+            f"the mean drifts by {checks.drift:+.0%} from the first shot to the last ({p_words(p)})"
         )
     p = checks.groups_p
     if p is not None and p < DOUBTFUL and not remarks:
         remarks.append(
-            f"means of consecutive shots differ more than independent ones (p = {p:.1g}); {advice}"
+            f"means of consecutive shots differ more than independent ones ({p_words(p)}); {advice}"
         )
     return remarks

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.control_setting import ControlSetting, atoms
-from napari_coldatoms.photons.goodness import Goodness, p_value
+from napari_coldatoms.photons.goodness import Goodness, p_value, p_words
 from napari_coldatoms.photons.histogram import Histogram
 
 FloatArray = NDArray[np.float64]
@@ -106,7 +106,7 @@ def fit_remarks(
         if test.p_value < DOUBTFUL:
             remarks.append(
                 f"the counts with {atoms(i)} do not follow the model: χ² per degree of freedom "
-                f"{test.reduced:.3g}, p = {test.p_value:.1g}" + _wider(histograms[i], expected[i])
+                f"{test.reduced:.3g}, {p_words(test.p_value)}" + _wider(histograms[i], expected[i])
             )
     return remarks
 

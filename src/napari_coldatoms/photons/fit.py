@@ -16,7 +16,7 @@ from napari_coldatoms.photons.fit_setting import (
     ModelSetting,
     fit_setting,
 )
-from napari_coldatoms.photons.goodness import Goodness
+from napari_coldatoms.photons.goodness import Goodness, p_words
 from napari_coldatoms.photons.histogram import Counts, CountsByAtomNumber, Histogram, histogram
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.remarks import tell
@@ -189,7 +189,7 @@ def fit_result(
         doubts.append(
             f"the fit does not describe the counts: χ² of {goodness.chi2:.4g} for "
             f"{goodness.dof} degree{'s' * (goodness.dof > 1)} of freedom, "
-            f"p = {goodness.p_value:.1g}"
+            f"{p_words(goodness.p_value)}"
         )
     expected, components = setting.curves(weights, kept.sum(), data.max_count)
     result = AtomNumberFit(

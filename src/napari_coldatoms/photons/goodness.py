@@ -15,6 +15,8 @@ IntArray = NDArray[np.int64]
 LEAST_EXPECTED = 5.0
 """Bins are merged until they expect as many shots."""
 
+# smaller p-values are all the same
+_LEAST_P = 1e-99
 # proportions below have nothing to fit with
 _BOUND = 1e-6
 
@@ -120,6 +122,11 @@ def p_value(chi2: float, dof: int) -> float:
     from scipy.special import chdtrc
 
     return float(chdtrc(dof, chi2)) if dof > 0 else math.nan
+
+
+def p_words(p: float, digits: int = 1) -> str:
+    """Return a p-value in words, ``p = 0.03``; one that underflows is not 0."""
+    return f"p = {p:.{digits}g}" if not p < _LEAST_P else f"p < {_LEAST_P:g}"
 
 
 @njit(cache=True, nogil=True)

@@ -32,6 +32,7 @@ from napari_coldatoms.widgets.count_jobs import (
     compiled_first,
     fit,
     must_compile,
+    warm_up,
 )
 from napari_coldatoms.widgets.count_places import SAMPLE, CountEntry
 from napari_coldatoms.widgets.count_results import ResultPanel
@@ -125,6 +126,7 @@ class CountAtomsWidget(JobWidget):
         napari_viewer.events.theme.connect(self._on_theme)
         self.set_running(False)
         self.say("Drop files of counts here, or count in pictures.")
+        warm_up()
 
     @property
     def sites(self) -> SiteResult | None:

@@ -15,14 +15,14 @@ import xarray as xr
 
 from napari_coldatoms.analyses.count_atoms import CountAtoms
 from napari_coldatoms.analyses.count_files import CountFiles
+from napari_coldatoms.analyses.count_images import pictures_of
 from napari_coldatoms.analyses.count_result import CountResult
 from napari_coldatoms.analyses.count_sites import SiteResult, count_sites
-from napari_coldatoms.analyses.lattice_images import frames_of_atoms
-from napari_coldatoms.images.stack import is_raw
 from napari_coldatoms.photons.camera_gain import CameraGain
 from napari_coldatoms.photons.compiled import compile_elsewhere, is_compiled
 from napari_coldatoms.photons.controls import ControlFit
 from napari_coldatoms.photons.histogram import FloatArray, histogram
+from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.remarks import FitWarning
 from napari_coldatoms.photons.site_counts import SiteCounts, counts_from_stack
 from napari_coldatoms.readers.count_files import CountFile, read_counts
@@ -34,6 +34,7 @@ Progress = Callable[[int, int], None]
 Cancel = Callable[[], bool]
 
 _TRIED = threading.Event()
+_WARM = threading.Event()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,17 @@ def compiled_first(function: Callable[..., Any]) -> Callable[..., Any]:
     return work
 
 
+def warm_up() -> None:
+    """Get kernels from disk in the background, once in a session.
+
+    The first one takes numba half a second, which would be felt during the first fit.
+    """
+    if not _WARM.is_set() and is_compiled():
+        _WARM.set()
+        model = LossModel((1.0, 15.0, 29.0), {(2, 1): 0.8}, 1.0)
+        threading.Thread(target=model.distribution, args=(40,), daemon=True).start()
+
+
 @contextlib.contextmanager
 def told_otherwise() -> Iterator[None]:
     """Keep doubts from being warned of: they come with the results as words."""
@@ -137,21 +149,6 @@ def read_files(
         except (OSError, ValueError) as error:
             found.append(ReadFile(path, None, str(error)))
     return found
-
-
-def pictures_of(stack: xr.DataArray, images: int = 1) -> tuple[xr.DataArray, int]:
-    """Return pictures one after the other, and how many of them show the same atoms.
-
-    Of raw frames those that show atoms are taken; the pictures of a shot follow each other.
-    """
-    if not is_raw(stack):
-        return stack, images
-    frames = frames_of_atoms(stack) or frames_of_atoms(stack, pairs=True)
-    chosen = stack.isel(frame=frames)
-    coords = {name: chosen.coords[name] for name in ("y", "x") if name in chosen.coords}
-    data = chosen.data.reshape(-1, *chosen.shape[-2:])
-    kept = {**stack.attrs, "kind": "fluorescence"}
-    return xr.DataArray(data, dims=("shot", "y", "x"), coords=coords, attrs=kept), len(frames)
 
 
 def count_regions(

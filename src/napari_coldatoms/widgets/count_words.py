@@ -9,7 +9,7 @@ import numpy as np
 from napari_coldatoms.analyses.count_result import CountResult
 from napari_coldatoms.analyses.count_sites import SiteResult
 from napari_coldatoms.photons.controls import ControlFit
-from napari_coldatoms.photons.goodness import Goodness
+from napari_coldatoms.photons.goodness import Goodness, p_words
 from napari_coldatoms.widgets.count_places import title_of
 
 _MARK = "⚠ "
@@ -66,7 +66,7 @@ def verdict(result: CountResult, remarks: Sequence[str] = ()) -> str:
     """
     lines = [f"The fit of the sample: {goodness(result.fit.goodness)}."]
     controls = ", ".join(
-        f"{title_of(atoms)} p = {_p(test.p_value)}"
+        f"{title_of(atoms)} {p_words(test.p_value, 2)}"
         for atoms, test in enumerate(result.known.goodness)
     )
     lines.append(f"Controls: {controls}.")
@@ -77,7 +77,7 @@ def verdict(result: CountResult, remarks: Sequence[str] = ()) -> str:
 
 def goodness(test: Goodness) -> str:
     """Return χ² and its probability."""
-    return f"χ² {test.chi2:.4g} of {test.dof}, p = {_p(test.p_value)}"
+    return f"χ² {test.chi2:.4g} of {test.dof}, {p_words(test.p_value, 2)}"
 
 
 def cuts_words(result: CountResult) -> str:
@@ -95,7 +95,3 @@ def cuts_words(result: CountResult) -> str:
 def _range(cuts: list[int], atoms: int) -> str:
     low = 0 if atoms == 0 else cuts[atoms - 1]
     return f"from {low}" if atoms == len(cuts) else f"{low} to {cuts[atoms] - 1}"
-
-
-def _p(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.01 else f"{value:.1g}"

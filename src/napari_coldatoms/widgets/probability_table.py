@@ -156,7 +156,7 @@ def share_texts(value: float, low: float, high: float) -> tuple[str, str]:
     """
     half = 50 * (high - low)
     decimals = 1
-    if np.isfinite(half) and half > 0:
+    if np.isfinite(half) and half > 1e-6:  # not where nothing is left but rounding
         decimals = min(max(1 - math.floor(math.log10(half)), 0), 4)
     text = "–" if not math.isfinite(value) else f"{100 * value:.{decimals}f}"
     if not math.isfinite(half):
