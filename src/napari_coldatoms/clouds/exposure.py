@@ -100,9 +100,14 @@ class Fringe:
 
     def factor(self, shape: tuple[int, int], *, moved: bool = False) -> Picture:
         """Return the factor on the light, in the atoms frame if `moved`, else in the probe's."""
-        y, x = np.ogrid[: shape[0], : shape[1]]
-        along = 2 * np.pi / self.period * (x * np.cos(self.angle) + y * np.sin(self.angle))
-        return 1 + self.amplitude * np.cos(along + self.phase + (self.shift if moved else 0.0))
+        along_y = 2 * np.pi / self.period * np.sin(self.angle) * np.arange(shape[0])
+        along_x = 2 * np.pi / self.period * np.cos(self.angle) * np.arange(shape[1])
+        along_y += self.phase + (self.shift if moved else 0.0)
+        # cos(a + b) from cosines of rows and columns: many times as fast as of all pixels
+        wave = np.outer(self.amplitude * np.cos(along_y), np.cos(along_x))
+        wave -= np.outer(self.amplitude * np.sin(along_y), np.sin(along_x))
+        wave += 1
+        return wave
 
 
 def random_fringes(
