@@ -88,9 +88,16 @@ def _thermal(rng: np.random.Generator, ellipse: Gaussian2D) -> tuple[Part, ...]:
 
 
 def _hollow(rng: np.random.Generator, ellipse: Gaussian2D) -> tuple[Part, ...]:
-    """Return a Gaussian with a dip in its middle, which keeps at least a quarter of it."""
+    """Return a Gaussian with a dip near its middle, which keeps at least a quarter of it."""
     depth, width = rng.uniform(0.3, 0.75), rng.uniform(0.3, 0.6)
-    dip = replace(ellipse, wx=width * ellipse.wx, wy=width * ellipse.wy, peak=-depth * ellipse.peak)
+    aside = rng.uniform(0, 0.15) if rng.random() < 0.5 else 0.0
+    dip = replace(
+        ellipse,
+        x0=ellipse.x0 + aside * ellipse.wy,
+        wx=width * ellipse.wx,
+        wy=width * ellipse.wy,
+        peak=-depth * ellipse.peak,
+    )
     return Part(ellipse), Part(dip)
 
 
