@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_coldatoms.analyses.count_modes import two_modes
 from napari_coldatoms.analyses.count_remarks import in_plain_words
+from napari_coldatoms.photons.count_modes import Modes, modes_of_sites
 from napari_coldatoms.photons.histogram import CountsByAtomNumber
 from napari_coldatoms.photons.thresholds import thresholds
 from napari_coldatoms.statistics.intervals import binomial_interval
@@ -49,8 +49,9 @@ class SiteResult:
         Probability that an empty site is called bright, and that one with an atom is called dark.
     source : {"modes", "model", "controls"}
         What threshold and false rates are from: two modes fitted to the counts of each site,
-        normal ones or, of whole low counts, gamma-Poisson ones, whose overlap is counted, but no
-        atom that is lost while it is detected; a model; or counted controls.
+        gamma-Poisson ones of whole counts, otherwise skewed ones, see `photons.count_modes`;
+        their overlap is counted, but no atom that is lost while it is detected; a model; or
+        counted controls.
     modes : tuple of (Mixture or None)
         Those of each site, where there are two.
     called : (sites, shots, images) int
@@ -233,7 +234,7 @@ def count_sites(
         raise ValueError(f"expected a level between 0 and 1, found {level}")
     source: Source = "modes"
     if model_or_controls is None:
-        cuts = [_by_modes(values[np.isfinite(values)]) for values in counts]
+        cuts = _by_modes([values[np.isfinite(values)] for values in counts])
     else:
         common = _by_model(model_or_controls)
         cuts = [common] * sites
@@ -255,13 +256,23 @@ def count_sites(
     )
 
 
-def _by_modes(values: FloatArray) -> _Cut:
-    """Return the threshold between two modes, if there are two."""
+def _by_modes(sites: list[FloatArray]) -> list[_Cut]:
+    """Return the threshold between two modes of each site, if there are two."""
+    doubts = [_too_few(values) for values in sites]
+    usable = [values for values, doubt in zip(sites, doubts, strict=True) if not doubt]
+    found = iter(modes_of_sites(usable))
+    return [_Cut(remark=doubt) if doubt else _between(next(found)) for doubt in doubts]
+
+
+def _too_few(values: FloatArray) -> str:
     if len(values) < _LEAST_VALUES:
-        return _Cut(remark="no threshold: fewer than 4 shots with counts")
+        return "no threshold: fewer than 4 shots with counts"
     if values.min() == values.max():
-        return _Cut(remark="no threshold: all counts are equal")
-    found = two_modes(values)
+        return "no threshold: all counts are equal"
+    return ""
+
+
+def _between(found: Modes | None) -> _Cut:
     if found is None:
         return _Cut(
             remark="no threshold: the counts show no two modes; is there always an atom, or never, "

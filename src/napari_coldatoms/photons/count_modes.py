@@ -1,18 +1,21 @@
-"""Two modes of the counts of a site: normal ones, or gamma-Poisson ones of whole, low counts.
+"""Two modes of the counts of a site: gamma-Poisson ones of whole, low counts, or skewed ones.
 
 A normal mode can be as narrow as a single whole number: of low counts the zeros alone would make
-one. Photons scatter at least as Poisson counts do, which the modes of whole counts know.
+one. Photons scatter at least as Poisson counts do, which the modes of whole counts know. Sums of a
+camera's pixels have the modes of `skewed_modes`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, gammaln, ndtr, pdtr
 
+from napari_coldatoms.photons.skewed_modes import LEAST_VALUES, SkewedModes, fit_skewed, likeliest
 from napari_coldatoms.statistics.bimodality import bimodality
 from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 
@@ -32,6 +35,8 @@ _LEAST_MEAN = 1e-6
 _EVIDENCE = 6.0
 _SEPARATION = 1.5
 _MINOR_WEIGHT = 0.005
+# of modes of whole counts that may be fitted as if they were continuous
+_LEAST_SD = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,17 +67,71 @@ def two_modes(values: FloatArray) -> Modes | None:
     values : (shots,)
         Finite, not all equal, at least four.
     """
+    return modes_of_sites([values])[0]
+
+
+def modes_of_sites(sites: Sequence[FloatArray]) -> list[Modes | None]:
+    """Return the two modes of the counts of each site, None where there are not two.
+
+    Sites have their own modes, but how skewed these are is a matter of the camera: it is what is
+    likeliest for all sites.
+
+    Parameters
+    ----------
+    sites : sequence of (shots,) arrays
+        As for `two_modes`.
+    """
+    whole = [_gamma_poisson_of(values) for values in sites]
+    fits: list[dict[float, SkewedModes]] = [
+        fit_skewed(values) if _is_continuous(values, found) else {}
+        for values, found in zip(sites, whole, strict=True)
+    ]
+    skew = likeliest([fit for fit in fits if fit and any(map(_supported, fit.values()))])
+    return [
+        _chosen(values, found, fit.get(skew))
+        for values, found, fit in zip(sites, whole, fits, strict=True)
+    ]
+
+
+def _gamma_poisson_of(values: FloatArray) -> _Fit | None:
     whole = values.min() >= 0 and values.max() <= _MOST_COUNTS and (values == np.rint(values)).all()
-    if whole:
-        found = _gamma_poisson(np.bincount(values.astype(np.int64)).astype(np.float64))
-        if found is not None:
+    if not whole:
+        return None
+    return _gamma_poisson(np.bincount(values.astype(np.int64)).astype(np.float64))
+
+
+def _is_continuous(values: FloatArray, found: _Fit | None) -> bool:
+    """Return whether densities may be fitted; of few whole numbers they are no probabilities."""
+    if len(values) < LEAST_VALUES:
+        return False
+    return found is None or math.sqrt(found.variances.min()) >= _LEAST_SD
+
+
+def _chosen(values: FloatArray, found: _Fit | None, skewed: SkewedModes | None) -> Modes | None:
+    if found is not None:
+        better = (
+            skewed is not None
+            and skewed.mixture.sds.min() >= _LEAST_SD
+            and skewed.log_likelihood > found.log_likelihood + _EVIDENCE
+        )
+        if not better:
             return found.modes()
+    if skewed is not None:
+        if not _supported(skewed):
+            return None
+        return Modes(skewed.mixture, skewed.threshold, skewed.false_bright, skewed.false_dark)
     mixture = fit_mixture(values)
     if not bimodality(values, mixture).is_supported:
         return None
     threshold = mixture.threshold
     dark, bright = (threshold - mixture.means) / mixture.sds
     return Modes(mixture, threshold, float(ndtr(-dark)), float(ndtr(bright)))
+
+
+def _supported(found: SkewedModes) -> bool:
+    separation = math.sqrt(2 * found.mixture.contrast)
+    minor = float(found.mixture.weights.min())
+    return found.gain >= _EVIDENCE and separation >= _SEPARATION and minor >= _MINOR_WEIGHT
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +141,7 @@ class _Fit:
     weights: FloatArray
     means: FloatArray
     variances: FloatArray
+    log_likelihood: float
     gain: float
 
     def modes(self) -> Modes | None:
@@ -128,7 +188,7 @@ def _gamma_poisson(occurrences: FloatArray) -> _Fit | None:
     mean = float(n @ occurrences) / total
     variance = float((n - mean) ** 2 @ occurrences) / total
     single = float(occurrences @ _log_probability(n, mean, variance))
-    return _Fit(weights, means, np.maximum(variances, means), best[0] - single)
+    return _Fit(weights, means, np.maximum(variances, means), best[0], best[0] - single)
 
 
 def _climb(n: FloatArray, h: FloatArray, upper: FloatArray) -> tuple[float, FloatArray] | None:

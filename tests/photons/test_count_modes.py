@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from napari_coldatoms.analyses.count_modes import two_modes
+from napari_coldatoms.photons.count_modes import two_modes
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,10 @@ def test_sums_with_an_offset_are_no_photons():
     assert real is not None
     assert whole.threshold == pytest.approx(real.threshold, abs=0.5)
     np.testing.assert_allclose(whole.mixture.sds, [10, 12], rtol=0.08)
-    assert real.false_bright == pytest.approx(stats.norm.sf(real.threshold, 1600, 10), rel=0.5)
+    # five standard deviations out, in those
+    assert stats.norm.isf(real.false_bright) == pytest.approx(
+        (real.threshold - 1600) / 10, rel=0.05
+    )
 
 
 def test_negative_and_single_counts():
