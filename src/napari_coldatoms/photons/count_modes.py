@@ -15,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, gammaln, ndtr, pdtr
 
-from napari_coldatoms.photons.skewed_modes import LEAST_VALUES, SkewedModes, fit_skewed, likeliest
+from napari_coldatoms.photons.skewed_modes import (
+    LEAST_VALUES,
+    Camera,
+    SkewedModes,
+    fit_skewed,
+    likeliest,
+)
 from napari_coldatoms.statistics.bimodality import bimodality
 from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 
@@ -73,8 +79,8 @@ def two_modes(values: FloatArray) -> Modes | None:
 def modes_of_sites(sites: Sequence[FloatArray]) -> list[Modes | None]:
     """Return the two modes of the counts of each site, None where there are not two.
 
-    Sites have their own modes, but how skewed these are is a matter of the camera: it is what is
-    likeliest for all sites.
+    Sites have their own modes, but how skewed these are is a matter of the camera: of some
+    cameras the one that is likeliest for all sites is taken.
 
     Parameters
     ----------
@@ -82,13 +88,13 @@ def modes_of_sites(sites: Sequence[FloatArray]) -> list[Modes | None]:
         As for `two_modes`.
     """
     whole = [_gamma_poisson_of(values) for values in sites]
-    fits: list[dict[float, SkewedModes]] = [
+    fits: list[dict[Camera, SkewedModes]] = [
         fit_skewed(values) if _is_continuous(values, found) else {}
         for values, found in zip(sites, whole, strict=True)
     ]
-    skew = likeliest([fit for fit in fits if fit and any(map(_supported, fit.values()))])
+    camera = likeliest([fit for fit in fits if fit and any(map(_supported, fit.values()))])
     return [
-        _chosen(values, found, fit.get(skew))
+        _chosen(values, found, fit.get(camera))
         for values, found, fit in zip(sites, whole, fits, strict=True)
     ]
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +31,27 @@ from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 
 FloatArray = NDArray[np.float64]
 
-MULTIPLIED, PLAIN, NORMAL = 1 / 2, 1 / 3, 0.0
-"""How skewed modes are, c."""
+
+class Camera(NamedTuple):
+    """What a camera makes of light: how skewed modes are, and what part of them is read noise.
+
+    Attributes
+    ----------
+    skew : float
+        c.
+    noise : float
+        σ² over the variance of the dark mode. Above 0, so that densities have no edge.
+    """
+
+    skew: float
+    noise: float
+
+
+MULTIPLIED, NORMAL = Camera(1 / 2, 0.1), Camera(0.0, 0.1)
 
 LEAST_VALUES = 30
 """Fewer tell nothing of the skewness."""
 
-# part of the dark variance that is not of photons: read noise; makes densities smooth at their edge
-_READ_NOISE = 0.1
 _BINS_PER_SD = 4
 _MOST_BINS = 1000
 _LEAST_VARIANCE = 1.0  # bins²
@@ -47,8 +61,16 @@ _CUTS = (0.2, 0.4, 0.6, 0.8)  # parts of the values below, to start from
 _PASSES = 60
 _TOLERANCE = 1e-2  # of the log-likelihood, while starts are compared
 # by how much others must be likelier than multiplied photons, in log-likelihood
-_COSTS = {MULTIPLIED: 0.0, PLAIN: 1.0, NORMAL: 2.0}
-# shape of a single mode, as parts of the skewness of the values
+_COSTS = {
+    MULTIPLIED: 0.0,
+    Camera(1 / 2, 0.5): 3.0,
+    Camera(1 / 3, 0.1): 1.0,
+    Camera(1 / 3, 0.8): 3.0,
+    NORMAL: 2.0,
+}
+# read noise of a single mode: with little of it, shots without any photon stand apart
+_SINGLE_NOISES = (0.003, 0.02, 0.1, 0.5)
+# where to start for a single mode, as parts of the skewness of the values
 _SKEWNESS = (0.0, 0.5, 0.75, 1.0, 1.25)
 
 
@@ -60,8 +82,7 @@ class SkewedModes:
     ----------
     mixture : Mixture
         Weights, means and standard deviations.
-    skew : float
-        c: 0 for normal modes.
+    camera : Camera
     threshold : float
         From where on the upper mode is likelier.
     false_bright, false_dark : float
@@ -73,7 +94,7 @@ class SkewedModes:
     """
 
     mixture: Mixture
-    skew: float
+    camera: Camera
     threshold: float
     false_bright: float
     false_dark: float
@@ -83,12 +104,12 @@ class SkewedModes:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Weights, means and variances (2,) each, in bins, and how skewed they are."""
+    """Weights, means and variances (2,) each, in bins, and the camera."""
 
     weights: FloatArray
     means: FloatArray
     variances: FloatArray
-    skew: float
+    camera: Camera
     value: float = -math.inf
 
 
@@ -116,8 +137,9 @@ class _Grid:
         difference = state.means[1] - state.means[0]
         slope = max(float(np.diff(state.variances)[0] / difference), 0.0)
         most = _MOST_SKEWED * math.sqrt(state.variances[0])
-        noise = _READ_NOISE * float(state.variances[0])
-        return self._density(state.means, state.variances, min(state.skew * slope, most), noise)
+        noise = state.camera.noise * float(state.variances[0])
+        scale = min(state.camera.skew * slope, most)
+        return self._density(state.means, state.variances, scale, noise)
 
     def log_likelihood(self, weights: FloatArray, densities: FloatArray) -> float:
         total = float(self.counts @ np.log(self.with_outliers(weights, densities)))
@@ -127,18 +149,28 @@ class _Grid:
         return np.asarray(weights @ densities + _OUTLIERS / len(self.counts))
 
     def single(self) -> float:
-        """Return the log-likelihood of one mode, the best of several skewnesses."""
+        """Return the log-likelihood of the most likely single mode, skewed as much as it may be."""
+        from scipy.optimize import minimize
+
         total = self.counts.sum()
         mean = float(self.counts @ self.places) / total
         variance = float(self.counts @ (self.places - mean) ** 2) / total
         third = float(self.counts @ (self.places - mean) ** 3) / total
-        noise = _READ_NOISE * variance
-        scale = third / (3 * (variance - noise))
-        one = np.ones(1)
-        return max(
-            self.log_likelihood(one, self._density(mean * one, variance * one, part * scale, noise))
-            for part in _SKEWNESS
-        )
+        sd, one = math.sqrt(variance), np.ones(1)
+
+        def loss(x: FloatArray, noise: float) -> float:
+            v = max(variance * math.exp(min(max(0.2 * x[1], -5.0), 5.0)), _LEAST_VARIANCE)
+            density = self._density((mean + 0.2 * sd * x[0]) * one, v * one, sd * x[2], noise * v)
+            return -self.log_likelihood(one, density)
+
+        best = -math.inf
+        for noise in _SINGLE_NOISES:
+            scale = third / (3 * sd**3 * (1 - noise))
+            starts = [np.array([0.0, 0.0, part * scale]) for part in _SKEWNESS]
+            start = min(starts, key=lambda x: loss(x, noise))
+            found = minimize(loss, start, (noise,), method="BFGS", options={"gtol": 0.05})
+            best = max(best, -float(found.fun))
+        return best
 
     def _density(
         self, means: FloatArray, variances: FloatArray, scale: float, noise: float
@@ -150,8 +182,8 @@ class _Grid:
         return np.asarray(np.maximum(density[:, : len(self.places)], 0.0))
 
 
-def fit_skewed(values: FloatArray) -> dict[float, SkewedModes]:
-    """Fit two modes by maximum likelihood, for each c: `MULTIPLIED`, `PLAIN`, `NORMAL`.
+def fit_skewed(values: FloatArray) -> dict[Camera, SkewedModes]:
+    """Fit two modes by maximum likelihood, for each of some cameras.
 
     Local maxima are sought by expectation maximisation from several cuts and from two normal modes,
     and the best of them is climbed. Values far outside the rest are left out.
@@ -179,19 +211,21 @@ def fit_skewed(values: FloatArray) -> dict[float, SkewedModes]:
     if not begun:
         return {}
     begin = max(begun, key=lambda state: state.value)
+    straight = _of_mixture(normal, grid)
     single = grid.single()
-    found: dict[float, SkewedModes] = {}
-    for skew in (MULTIPLIED, PLAIN, NORMAL):
-        start = _of_mixture(normal, grid) if skew == NORMAL else begin
-        result = _result(grid, _climbed(grid, start, skew), single)
+    found: dict[Camera, SkewedModes] = {}
+    for camera in _COSTS:
+        result = _result(
+            grid, _climbed(grid, straight if camera == NORMAL else begin, camera), single
+        )
         if result is None:
             return {}
-        found[skew] = result
+        found[camera] = result
     return found
 
 
-def likeliest(fits: Sequence[Mapping[float, SkewedModes]]) -> float:
-    """Return the c that is likeliest for all sites of a camera together.
+def likeliest(fits: Sequence[Mapping[Camera, SkewedModes]]) -> Camera:
+    """Return the camera that is likeliest for all its sites together.
 
     One site of some hundred shots hardly tells. Where shots do not, light is skewed as behind a
     multiplying register, which costs plain photons next to nothing; the other way round it does.
@@ -202,9 +236,10 @@ def likeliest(fits: Sequence[Mapping[float, SkewedModes]]) -> float:
         From `fit_skewed`, of sites with two modes.
     """
     total = {
-        skew: sum(fit[skew].log_likelihood for fit in fits) - cost for skew, cost in _COSTS.items()
+        camera: sum(fit[camera].log_likelihood for fit in fits) - cost
+        for camera, cost in _COSTS.items()
     }
-    return max(total, key=lambda skew: total[skew])
+    return max(total, key=lambda camera: total[camera])
 
 
 def _starts(values: FloatArray, normal: Mixture, grid: _Grid) -> list[_State]:
@@ -219,13 +254,14 @@ def _starts(values: FloatArray, normal: Mixture, grid: _Grid) -> list[_State]:
         spread = 1.3 * np.array([group.var() for group in groups])
         means = np.array([group.mean() for group in groups])
         weights = np.array([1 - upper.mean(), upper.mean()])
-        starts.append(_State(weights, means, np.maximum(spread, _LEAST_VARIANCE), PLAIN))
+        starts.append(_State(weights, means, np.maximum(spread, _LEAST_VARIANCE), MULTIPLIED))
     return starts
 
 
 def _of_mixture(mixture: Mixture, grid: _Grid) -> _State:
     variances = np.maximum((mixture.sds / grid.width) ** 2, _LEAST_VARIANCE)
-    return _State(mixture.weights, (mixture.means - grid.low) / grid.width, variances, PLAIN)
+    means = (mixture.means - grid.low) / grid.width
+    return _State(mixture.weights, means, variances, MULTIPLIED)
 
 
 def _improved(grid: _Grid, state: _State) -> _State | None:
@@ -235,10 +271,10 @@ def _improved(grid: _Grid, state: _State) -> _State | None:
     for _ in range(_PASSES):
         if not (weights.min() > 0 and means[1] > means[0]):
             return None
-        state = _State(weights, means, variances, state.skew)
+        state = _State(weights, means, variances, state.camera)
         densities = grid.densities(state)
         value = grid.log_likelihood(weights, densities)
-        state = _State(weights, means, variances, state.skew, value)
+        state = _State(weights, means, variances, state.camera, value)
         if abs(value - before) < _TOLERANCE:
             break
         before = value
@@ -254,7 +290,7 @@ def _improved(grid: _Grid, state: _State) -> _State | None:
     return state
 
 
-def _climbed(grid: _Grid, start: _State, skew: float) -> _State:
+def _climbed(grid: _Grid, start: _State, camera: Camera) -> _State:
     """Return the most likely state near a start."""
     from scipy.optimize import minimize
 
@@ -270,7 +306,7 @@ def _climbed(grid: _Grid, start: _State, skew: float) -> _State:
             np.array([1 - share, share]),
             np.array([lower, upper]),
             np.maximum(variances, _LEAST_VARIANCE),
-            skew,
+            camera,
         )
 
     def loss(x: FloatArray) -> float:
@@ -282,7 +318,7 @@ def _climbed(grid: _Grid, start: _State, skew: float) -> _State:
 
     found = minimize(loss, np.zeros(5), method="BFGS", options={"gtol": 0.05, "maxiter": 100})
     best = state(np.asarray(found.x))
-    return _State(best.weights, best.means, best.variances, skew, -float(found.fun))
+    return _State(best.weights, best.means, best.variances, camera, -float(found.fun))
 
 
 def _result(grid: _Grid, state: _State, single: float) -> SkewedModes | None:
@@ -311,7 +347,7 @@ def _result(grid: _Grid, state: _State, single: float) -> SkewedModes | None:
     )
     return SkewedModes(
         mixture,
-        state.skew,
+        state.camera,
         grid.low + grid.width * float(place),
         max(1 - rates[0], 0.0),
         min(rates[1], 1.0),
