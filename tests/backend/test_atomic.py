@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,29 @@ def test_a_missing_folder_is_named(tmp_path):
         replacing(tmp_path / "gone" / "table.csv"),
     ):
         pass
+
+
+def test_what_cannot_be_written_is_told_by_its_own_name(tmp_path):
+    folder = tmp_path / "table.csv"
+    folder.mkdir()
+    with pytest.raises(OSError, match=r"table.csv: expected a file .*, found a folder$"):
+        write(folder)
+    with pytest.raises(OSError, match=r"^/dev/null: expected a file .*, found no file"):
+        write(Path("/dev/null"))
+    long = tmp_path / f"{'x' * 240}.csv"  # the name in between is longer than files may have
+    with pytest.raises(OSError, match=r"/x{240}.csv: expected a file .*, found: File name too"):
+        write(long)
+    assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_other_errors_stay_as_they_are(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match="camera.tif"),
+        replacing(tmp_path / "table.csv"),
+    ):
+        (tmp_path / "camera.tif").read_bytes()
+
+
+def write(path: Path) -> None:
+    with replacing(path) as new:
+        new.write_text("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -19,15 +19,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        Such as `FileNotFoundError` where the folder does not exist.
+        Such as `FileNotFoundError` where the folder does not exist; in words about `path`.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: expected an existing folder, found no {path.parent}")
+    if path.exists() and not path.is_file():
+        # a device would be replaced, too, by who may do that
+        found = "a folder" if path.is_dir() else "no file, but a device or the like"
+        raise OSError(f"{path}: expected a file that can be written, found {found}")
     # not tempfile.mkstemp: its files are private to the user, and would stay so
     new = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield new
         new.replace(path)
+    except OSError as error:
+        if new.name not in str(error):
+            raise
+        # nobody knows that name
+        why = error.strerror or "none can be made there"
+        raise type(error)(f"{path}: expected a file that can be written, found: {why}") from error
     finally:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            new.unlink(missing_ok=True)

@@ -93,7 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
-        _say(f"{type(error).__name__}: {_one_line(error)} ({TRACEBACK}=1 shows where)")
+        if isinstance(error, OSError) and ": expected " in str(error):
+            _say(_one_line(error))  # in our own words
+        else:
+            _say(f"{type(error).__name__}: {_one_line(error)} ({TRACEBACK}=1 shows where)")
         return NOTHING
 
 
