@@ -268,3 +268,12 @@ def test_wrong_parameters_are_named():
         probe_light((20, 20), vignette=1.0)
     with pytest.raises(ValueError, match="holds a cloud"):
         random_gaussian(np.random.default_rng(1), (10, 10))
+
+
+def test_bent_fringes_in_a_spot_are_the_formula():
+    fringe = Fringe(0.1, 9.0, 0.4, 0.3, shift=0.7, curvature=2e-3, spot=(30.0, 50.0, 25.0))
+    y, x = np.mgrid[:80, :90]
+    phase = 2 * np.pi / 9 * (x * np.cos(0.4) + y * np.sin(0.4)) + 0.3 + 0.7 + 2e-3 * (x**2 + y**2)
+    envelope = np.exp(-((y - 30) ** 2 + (x - 50) ** 2) / 25**2)
+    expected = 1 + 0.1 * envelope * np.cos(phase)
+    np.testing.assert_allclose(fringe.factor((80, 90), moved=True), expected, atol=1e-12)

@@ -21,7 +21,7 @@ SMALL = (128, 128)
 
 @pytest.fixture(scope="module")
 def hard():
-    return [simulate_frame((5, n), "hard", shape=SMALL) for n in range(500)]
+    return [simulate_frame((5, n), "hard", shape=SMALL) for n in range(400)]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,8 @@ def test_boxes_masks_and_classes_belong_together(hard, paper):
             if not each.cut and each.shape == "gaussian":
                 assert each.box == each.gaussian.ellipse_box()
                 area = np.pi * each.gaussian.wx * each.gaussian.wy
-                assert mask.sum() == pytest.approx(area, rel=0.02, abs=6)
+                # few rows of pixels across a thin one
+                assert mask.sum() == pytest.approx(area, rel=0.05, abs=6)
 
 
 def test_clouds_are_where_the_truth_says():
@@ -211,7 +212,7 @@ def test_clouds_fill_their_ranges(hard):
     assert aspect.max() > 8
     depths = np.array([g.peak for f in hard if "noise" in f.settings for g in f.gaussians])
     assert depths.min() < 0.15
-    assert 4 < depths.max() <= 8
+    assert 4 < depths.max() <= 6
 
 
 def test_the_papers_clouds_are_in_their_ranges(paper):

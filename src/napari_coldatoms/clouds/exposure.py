@@ -85,6 +85,11 @@ class Fringe:
         How much further the phase is in the atoms frame, in radians. Fringes that do not move
         (0) drop out of the optical depth; at the default, the modulation of the light and of
         the optical depth are equal.
+    curvature : float
+        Bends the fringes: adds ``curvature * (x**2 + y**2)`` (rad) to the phase.
+    spot : (float, float, float), optional
+        Row, column and 1/e radius of the part of the frame that has the fringes, in pixels;
+        default all of it.
     """
 
     amplitude: float
@@ -92,6 +97,8 @@ class Fringe:
     angle: float = 0.0
     phase: float = 0.0
     shift: float = np.pi / 3
+    curvature: float = 0.0
+    spot: tuple[float, float, float] | None = None
 
     @property
     def optical_depth(self) -> float:
@@ -100,12 +107,19 @@ class Fringe:
 
     def factor(self, shape: tuple[int, int], *, moved: bool = False) -> Picture:
         """Return the factor on the light, in the atoms frame if `moved`, else in the probe's."""
-        along_y = 2 * np.pi / self.period * np.sin(self.angle) * np.arange(shape[0])
-        along_x = 2 * np.pi / self.period * np.cos(self.angle) * np.arange(shape[1])
+        y, x = np.arange(shape[0], dtype=float), np.arange(shape[1], dtype=float)
+        step = 2 * np.pi / self.period
+        along_y = step * np.sin(self.angle) * y + self.curvature * y**2
+        along_x = step * np.cos(self.angle) * x + self.curvature * x**2
         along_y += self.phase + (self.shift if moved else 0.0)
+        rows, columns = np.full(shape[0], self.amplitude), np.ones(shape[1])
+        if self.spot is not None:
+            y0, x0, radius = self.spot
+            rows *= np.exp(-(((y - y0) / radius) ** 2))
+            columns *= np.exp(-(((x - x0) / radius) ** 2))
         # cos(a + b) from cosines of rows and columns: many times as fast as of all pixels
-        wave = np.outer(self.amplitude * np.cos(along_y), np.cos(along_x))
-        wave -= np.outer(self.amplitude * np.sin(along_y), np.sin(along_x))
+        wave = np.outer(rows * np.cos(along_y), columns * np.cos(along_x))
+        wave -= np.outer(rows * np.sin(along_y), columns * np.sin(along_x))
         wave += 1
         return wave
 

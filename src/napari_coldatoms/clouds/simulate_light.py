@@ -8,13 +8,13 @@ fluorescence frame has without atoms; `hot_pixels` are the camera's.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, rfft2
 
-from napari_coldatoms.clouds.exposure import Picture
+from napari_coldatoms.clouds.exposure import Fringe, Picture
 
 # the power of the structure of measured probe beams falls with the frequency to this power, from
 # periods of the size of the frame to those of a few pixels
@@ -134,6 +134,19 @@ def random_tilt(rng: np.random.Generator, shape: tuple[int, int], largest: float
     slope_y, slope_x = rng.uniform(-largest / 2, largest / 2, 2)
     y = np.linspace(-1, 1, shape[0])[:, None]
     return slope_y * y + slope_x * np.linspace(-1, 1, shape[1])[None, :]
+
+
+def warped(rng: np.random.Generator, shape: tuple[int, int], fringe: Fringe) -> Fringe:
+    """Return fringes as they mostly are: bent, some to circles, and not all over the frame."""
+    step, size = 2 * math.pi / fringe.period, max(shape)
+    bend = rng.uniform(-0.25, 0.25)
+    if fringe.period > 30 and rng.random() < 0.3:
+        bend = rng.uniform(0.5, 1.5) * rng.choice([-1, 1])
+    spot = None
+    if rng.random() < 0.5:
+        y0, x0 = shape[0] * rng.uniform(0, 1), shape[1] * rng.uniform(0, 1)
+        spot = (float(y0), float(x0), float(size * rng.uniform(0.3, 1.0)))
+    return replace(fringe, curvature=float(bend * step / size), spot=spot)
 
 
 def stray_light(

@@ -30,6 +30,7 @@ from napari_coldatoms.clouds.simulate_light import (
     random_tilt,
     speckle,
     stray_light,
+    warped,
 )
 
 Raw = NDArray[np.uint16]
@@ -195,20 +196,22 @@ def _absorption(
     ratio: float,
     count: int,
     tilt: float,
-    hot: bool,
+    hard: bool,
 ) -> Absorption:
     probe = level * beam.light
     atoms = ratio * probe
     fringes = random_fringes(rng, count)
+    if hard:
+        fringes = tuple(warped(rng, shape, f) if rng.random() < 0.6 else f for f in fringes)
     for fringe in fringes:
         atoms, probe = atoms * fringe.factor(shape, moved=True), probe * fringe.factor(shape)
     # what the fringes do not say: the beam itself is not quite where it was
-    drift = log_uniform(rng, 0.003, 0.03) if hot and rng.random() < 0.3 else 0.0
+    drift = log_uniform(rng, 0.003, 0.03) if hard and rng.random() < 0.3 else 0.0
     if drift:
         atoms = atoms * speckle(rng, shape, drift)
     if tilt:
         atoms = atoms * (1 + random_tilt(rng, shape, tilt))
-    pixels = hot_pixels(rng, shape, camera.full_scale) if hot else _NO_HOT_PIXELS
+    pixels = hot_pixels(rng, shape, camera.full_scale) if hard else _NO_HOT_PIXELS
     settings = {
         **beam.settings,
         "probe_level": level,

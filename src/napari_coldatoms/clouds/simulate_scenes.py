@@ -26,6 +26,9 @@ from napari_coldatoms.clouds.simulate_kinds import (
 )
 from napari_coldatoms.clouds.simulate_shapes import Part, SimulatedCloud
 
+# minor radius (px) of a MOT on which a dipole trap is told from it
+_WIDE = 14.0
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -73,7 +76,7 @@ def paper_scene(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
 def hard_scene(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     """Return none to nine clouds of any kind, over the ranges measured on real frames."""
     names = list(_ARRANGEMENTS)
-    kind = str(rng.choice(names, p=[0.13, 0.4, 0.14, 0.1, 0.07, 0.16]))
+    kind = str(rng.choice(names, p=[0.1, 0.42, 0.14, 0.1, 0.08, 0.16]))
     blur = float(rng.uniform(1, 3)) if rng.random() < 0.5 else 0.0
     clouds = _ARRANGEMENTS[kind](rng, shape)
     return Scene(kind, tuple(replace(cloud, blur=blur) for cloud in clouds))
@@ -88,19 +91,24 @@ def _single(rng: np.random.Generator, shape: tuple[int, int]) -> list[SimulatedC
 
 
 def _both(rng: np.random.Generator, shape: tuple[int, int]) -> list[SimulatedCloud]:
-    """Return a MOT and the long cloud of a dipole trap loaded from it, on or below the MOT."""
+    """Return a MOT and the long cloud of a dipole trap loaded from it, on or beside the MOT."""
     mot = random_cloud(rng, shape, "MOT", largest=0.35)
     e = mot.parts[0].ellipse
-    aspect = log_uniform(rng, 3.0, 12.0)
     major = max(10.0, e.wx * rng.uniform(0.7, 2.0))
-    far = e.wx * rng.uniform(0, 1.5) * (rng.random() < 0.7)
-    angle = rng.uniform(0, 2 * math.pi)
-    odt = Gaussian2D(
-        x0=e.x0 + far * math.cos(angle),
-        y0=e.y0 + far * math.sin(angle),
-        wx=major,
-        wy=max(major / aspect, MIN_MINOR),
-        theta=float(rng.uniform(-math.pi / 2, math.pi / 2)),
+    minor = max(major / log_uniform(rng, 3.0, 12.0), MIN_MINOR)
+    theta, direction = rng.uniform(-math.pi / 2, math.pi / 2), rng.uniform(0, 2 * math.pi)
+    odt = Gaussian2D(e.x0, e.y0, major, minor, float(theta))
+    reach = _radius(e, direction) + _radius(odt, direction)
+    # on the MOT it is seen only if it is much narrower, after blur, too
+    if e.wy >= _WIDE and rng.random() < 0.6:
+        odt = replace(odt, wy=max(min(minor, 0.35 * e.wy), MIN_MINOR))
+        far = rng.uniform(0, 0.5) * reach
+    else:
+        far = rng.uniform(0.75, 1.3) * reach
+    odt = replace(
+        odt,
+        x0=e.x0 + far * math.cos(direction),
+        y0=e.y0 + far * math.sin(direction),
         peak=float(np.clip(e.peak * log_uniform(rng, 0.4, 3.0), 0.07, 6.0)),
     )
     return [mot, SimulatedCloud("ODT", "gaussian", (Part(odt),))]
@@ -114,7 +122,7 @@ def _pair(rng: np.random.Generator, shape: tuple[int, int]) -> list[SimulatedClo
     # of similar size and height, so that neither drowns in the other
     ratio = log_uniform(rng, 0.4, 2.5) * e.wx / other.wx
     grown = max(ratio, max(MIN_MINOR / other.wy, MIN_MAJOR / other.wx))
-    height = log_uniform(rng, 0.5, 2.0) * e.peak / other.peak
+    height = min(log_uniform(rng, 0.5, 2.0) * e.peak, 6.0) / other.peak
     direction = rng.uniform(0, 2 * math.pi)
     turned = resized(second, grown, height)
     reach = _radius(e, direction) + _radius(turned.parts[0].ellipse, direction)
