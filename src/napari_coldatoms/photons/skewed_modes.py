@@ -68,8 +68,10 @@ _COSTS = {
     Camera(1 / 3, 0.8): 3.0,
     NORMAL: 2.0,
 }
-# read noise of a single mode: with little of it, shots without any photon stand apart
-_SINGLE_NOISES = (0.003, 0.02, 0.1, 0.5)
+# single modes: their read noise (with little, shots without any photon stand apart), and whether
+# they are shifted gamma distributions, as brightnesses may be, instead of those of photons
+_SINGLE = ((0.003, False), (0.1, False), (0.5, False), (0.02, True))
+_LEAST_SCALE = 1e-3  # bins
 # where to start for a single mode, as parts of the skewness of the values
 _SKEWNESS = (0.0, 0.5, 0.75, 1.0, 1.25)
 
@@ -158,26 +160,39 @@ class _Grid:
         third = float(self.counts @ (self.places - mean) ** 3) / total
         sd, one = math.sqrt(variance), np.ones(1)
 
-        def loss(x: FloatArray, noise: float) -> float:
+        def loss(x: FloatArray, noise: float, gamma: bool) -> float:
             v = max(variance * math.exp(min(max(0.2 * x[1], -5.0), 5.0)), _LEAST_VARIANCE)
-            density = self._density((mean + 0.2 * sd * x[0]) * one, v * one, sd * x[2], noise * v)
+            place = (mean + 0.2 * sd * x[0]) * one
+            density = self._density(place, v * one, sd * x[2], noise * v, gamma=gamma)
             return -self.log_likelihood(one, density)
 
         best = -math.inf
-        for noise in _SINGLE_NOISES:
+        for noise, gamma in _SINGLE:
             scale = third / (3 * sd**3 * (1 - noise))
             starts = [np.array([0.0, 0.0, part * scale]) for part in _SKEWNESS]
-            start = min(starts, key=lambda x: loss(x, noise))
-            found = minimize(loss, start, (noise,), method="BFGS", options={"gtol": 0.05})
+            start = min(starts, key=lambda x: loss(x, noise, gamma))
+            found = minimize(loss, start, (noise, gamma), method="BFGS", options={"gtol": 0.05})
             best = max(best, -float(found.fun))
         return best
 
     def _density(
-        self, means: FloatArray, variances: FloatArray, scale: float, noise: float
+        self,
+        means: FloatArray,
+        variances: FloatArray,
+        scale: float,
+        noise: float,
+        *,
+        gamma: bool = False,
     ) -> FloatArray:
         t, m, v = self._t, means[:, None], variances[:, None]
         # complex conjugate of the characteristic function, as numpy's transform has it
-        exponent = -1j * t * m - (v - noise) / 2 * t**2 / (1 + 1j * scale * t) - noise / 2 * t**2
+        exponent = -1j * t * m - noise / 2 * t**2
+        if gamma and abs(scale) > _LEAST_SCALE:
+            # of the same third cumulant
+            wide = 1.5 * scale
+            exponent = exponent - (v - noise) / wide**2 * (np.log1p(1j * wide * t) - 1j * wide * t)
+        else:
+            exponent = exponent - (v - noise) / 2 * t**2 / (1 + 1j * scale * t)
         density = np.fft.irfft(np.exp(exponent), self._length, axis=-1)
         return np.asarray(np.maximum(density[:, : len(self.places)], 0.0))
 
