@@ -36,6 +36,8 @@ def folder(counts, tmp_path_factory) -> Path:
     sample, controls = counts
     folder = tmp_path_factory.mktemp("count")
     (folder / "day").mkdir()
+    (folder / "day.json").mkdir()
+    (folder / "wide.txt").write_text("7\n100000000\n")
     pd.DataFrame({"counts": sample}).to_csv(folder / "day" / "sample.csv", index=False)
     pd.DataFrame({"counts": sample[::-1]}).to_csv(folder / "day" / "second.csv", index=False)
     for number, each in enumerate(controls):
@@ -163,6 +165,14 @@ def test_guesses_are_told_with_their_flag(counts, flags, tmp_path, capsys):
         (["--json", "t.txt"], USAGE, "--json: t.txt: expected a name ending in .json"),
         (["--figure", "t.bmp"], USAGE, "expected a name ending in .png or .svg"),
         (["--figure", "gone/t.png"], USAGE, "expected an existing folder"),
+        (["--recipe", "t"], USAGE, "--recipe: t: expected a name ending in .yaml or .yml"),
+        (["--output", "day/sample.csv"], USAGE, "--output: day/sample.csv: expected a new file"),
+        (["--output", "day/../day/sample.csv"], USAGE, "expected a new file, found one that is re"),
+        (["--shots", "day/sample.csv"], USAGE, "--shots: day/sample.csv: expected a new file"),
+        (["--output", "t.csv", "--shots", "t.csv"], USAGE, "of its own, found that of --output"),
+        (["--output", "t.csv", "--shots", "t.parameters.csv"], USAGE, "--shots: t.parameters.csv"),
+        (["--controls", "c0.txt", "wide.txt"], NOTHING, "failed: expected controls for 1 atom"),
+        (["--json", "day.json"], NOTHING, "day.json: expected a file that can be written, found a"),
         (["--block", "5000"], NOTHING, "sample.csv: expected blocks"),
         (["--layout", "histogram"], NOTHING, "expected two columns"),
     ],
@@ -179,6 +189,19 @@ def test_bad_input_is_told_in_one_line(
     assert found == code
     assert said.out == ""
     assert says in one_line(said.err)
+
+
+def test_a_recipe_never_writes_over_what_it_reads(sample, flags, tmp_path, capsys):
+    recipe = tmp_path / "mine.yaml"
+    assert main(["count", sample, *flags, "-q", "--recipe", str(recipe)]) == DONE
+    capsys.readouterr()
+    before = Path(sample).read_bytes()
+    for flag, name in (("-o", sample), ("--shots", flags[1])):
+        # a control has no suffix of a table
+        said_of = "expected a new file" if flag == "-o" else "expected a name ending in"
+        assert main(["run", str(recipe), sample, flag, name]) == USAGE
+        assert said_of in one_line(capsys.readouterr().err)
+    assert Path(sample).read_bytes() == before
 
 
 def test_shots_of_a_histogram_cannot_be_told(counts, flags, tmp_path, capsys):

@@ -68,7 +68,7 @@ def test_what_cannot_be_written_is_told_by_its_own_name(tmp_path):
 
 def test_other_errors_stay_as_they_are(tmp_path):
     with (
-        pytest.raises(FileNotFoundError, match="camera.tif"),
+        pytest.raises(FileNotFoundError, match=r"camera\.tif"),
         replacing(tmp_path / "table.csv"),
     ):
         (tmp_path / "camera.tif").read_bytes()

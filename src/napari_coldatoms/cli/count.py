@@ -14,10 +14,11 @@ from napari_coldatoms.analyses.count_export import PICTURES, export
 from napari_coldatoms.analyses.count_files import CountFiles, recipe_of
 from napari_coldatoms.analyses.count_images import CountSites
 from napari_coldatoms.analyses.count_result import CountResult
-from napari_coldatoms.backend.tables import check_suffix, write_table
+from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, NOTHING, PARTLY, UsageError
-from napari_coldatoms.cli.commands import Quiet, SavedRecipe, check_folder
+from napari_coldatoms.cli.commands import Quiet, SavedRecipe
 from napari_coldatoms.cli.count_images import SiteFiles, count_in_images
+from napari_coldatoms.cli.count_names import RECIPES, check_apart, check_name, check_tables
 from napari_coldatoms.cli.flags import build, flags
 from napari_coldatoms.cli.report import print_table, progress_bar
 from napari_coldatoms.photons.goodness import p_words
@@ -104,9 +105,14 @@ def count(
         controls_layout=controls_layout,
         series=series,
     )
-    _check_names({"output": output, "shots": shots})
-    _check_name("json", json, (".json",))
-    _check_name("figure", figure, PICTURES)
+    check_tables({"output": output, "shots": shots})
+    check_name("json", json, (".json",))
+    check_name("figure", figure, PICTURES)
+    check_name("recipe", recipe, RECIPES)
+    files = [path for path in (sample, regions, *analysis.controls, *images) if path is not None]
+    check_apart(
+        {"output": output, "shots": shots, "json": json, "figure": figure, "recipe": recipe}, files
+    )
     if images or regions is not None:
         _check_alone({"SAMPLE": sample, "--figure": figure, "--recipe": recipe})
         wanted = SiteFiles(images, regions, controls, controls_layout, series)
@@ -117,8 +123,6 @@ def count(
         )  # fmt: skip
     if sample is None:
         raise UsageError("expected a file of counts, or --images and --regions, found none")
-    if recipe is not None:
-        check_folder(recipe)
     found = _count(analysis, sample, quiet=quiet)
     of_shots = None if found is None or shots is None else _shots(found, sample)
     if found is None or (shots is not None and of_shots is None):
@@ -155,8 +159,9 @@ def follow_recipe(
     """
     if not paths:
         raise UsageError("expected files of counts, found none")
-    _check_names({"output": output, "shots": shots})
+    check_tables({"output": output, "shots": shots})
     samples = _files(paths, analysis)
+    check_apart({"output": output, "shots": shots}, [*samples, *analysis.controls])
     good: dict[Path, CountResult] = {}
     of_shots: list[pd.DataFrame] = []
     for sample in samples:
@@ -223,7 +228,9 @@ def _shots(found: CountResult, sample: Path) -> pd.DataFrame | None:
 
 def _tell_failure(sample: Path, error: Exception) -> None:
     text = " ".join(str(error).split())
-    where = "" if ": expected" in text.partition(" found ")[0] else f"{sample}: "
+    # of a file that is named, or of the controls
+    told = text.partition(" found ")[0]
+    where = "" if ": expected" in told or "controls" in told else f"{sample}: "
     print(f"failed: {where}{text}", file=sys.stderr)
 
 
@@ -256,26 +263,6 @@ def _stacked(
     return stacked
 
 
-def _check_names(tables: dict[str, Path | None]) -> None:
-    """Look before the work, not after it, whether tables can be written."""
-    for flag, path in tables.items():
-        if path is None:
-            continue
-        try:
-            check_suffix(path)
-        except ValueError as error:
-            raise UsageError(f"--{flag}: {error}") from error
-        check_folder(path)
-
-
-def _check_name(flag: str, path: Path | None, suffixes: Sequence[str]) -> None:
-    if path is None:
-        return
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"--{flag}: {path}: expected a name ending in {' or '.join(suffixes)}")
-    check_folder(path)
-
-
 def _check_alone(others: dict[str, Path | None]) -> None:
     """Say what does not go with images."""
     for name, value in others.items():
@@ -291,7 +278,8 @@ def _say(results: Sequence[CountResult], written: Sequence[Path], *, quiet: bool
         print(f"note: {text}", file=sys.stderr)
     for found in results:
         controls = sum(h.total for h in found.known.histograms)
-        line = f"{found.sample.total} shots, {controls} control shots"
+        shots = found.sample.total
+        line = f"{shots} shot{'s' * (shots != 1)}, {controls} control shots"
         test = found.fit.goodness
         if test.dof > 0:
             line += f"; χ² {test.chi2:.3g} of {test.dof}, {p_words(test.p_value, 2)}"

@@ -99,7 +99,7 @@ def _say(result: SiteResult, written: list[Path]) -> None:
     for text in result.remarks:
         print(f"note: {text}", file=sys.stderr)
     sites, shots, images = result.called.shape
-    line = f"{sites} site{'s' * (sites > 1)} in {shots} shots"
+    line = f"{sites} site{'s' * (sites > 1)} in {shots} shot{'s' * (shots != 1)}"
     if images > 1:
         line += f" of {images} images"
     if written:
