@@ -66,7 +66,7 @@ _COSTS = {
     Camera(1 / 2, 0.5): 3.0,
     Camera(1 / 3, 0.1): 1.0,
     Camera(1 / 3, 0.8): 3.0,
-    NORMAL: 2.0,
+    NORMAL: 1.0,
 }
 # single modes: their read noise (with little, shots without any photon stand apart), and whether
 # they are shifted gamma distributions, as brightnesses may be, instead of those of photons
