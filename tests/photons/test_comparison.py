@@ -113,3 +113,15 @@ def test_bad_input(reference: ControlFit) -> None:
         compare([], reference)
     with pytest.raises(ValueError, match="whole numbers"):
         compare({0: [1.5]}, reference)
+
+
+def test_known_rates_take_the_place_of_a_fit() -> None:
+    rng = np.random.default_rng(9)
+    p_values = []
+    for _ in range(200):
+        found = compare([MODEL.sample(i, n, rng=rng) for i, n in enumerate(SHOTS)], MODEL)
+        p_values.append(found.p_value)
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+    assert compare(MODEL.sample(2, 500, rng=rng), MODEL, atom_number=1).p_value < 1e-9
+    with pytest.raises(ValueError, match="expected a ControlFit or a LossModel"):
+        compare([[1, 2], [15, 16]], [[1, 2], [15, 16]])

@@ -313,3 +313,18 @@ def test_proportions_at_their_bound_are_not_fitted():
         fit = fit_atom_numbers(np.zeros(50, int), PAPER_MODEL)
     assert fit.probabilities == pytest.approx([1, 0, 0], abs=1e-6)
     assert fit.goodness.dof > 0
+
+
+def test_shots_without_any_count_are_told(controls):
+    with pytest.warns(FitWarning, match="no shot has any count"):
+        fit = fit_atom_numbers(np.zeros(100, int), controls)
+    assert fit.probabilities == pytest.approx([1, 0, 0], abs=1e-6)
+
+
+def test_a_wrong_loss_is_refused_where_it_is_not_used(shots):
+    with pytest.raises(ValueError, match="loss from 0 to below 1, found -3"):
+        fit_atom_numbers(shots, PAPER_MODEL, single_atom_loss=-3)
+
+
+def test_results_tell_in_short_what_they_are(shots, fitted):
+    assert len(repr(fit_atom_numbers(shots, fitted))) < 500

@@ -93,3 +93,9 @@ def test_controls_come_in_order_or_by_atom_number():
 def test_wrong_controls_are_told(controls, message):
     with pytest.raises(ValueError, match=message):
         control_histograms(controls)
+
+
+@pytest.mark.parametrize("counts", [[1 + 1j], np.array(["2020-01-01"], "M8[s]")])
+def test_what_is_no_number_of_counts_is_refused(counts):
+    with pytest.raises(ValueError, match="expected counts as whole numbers, found"):
+        histogram(counts)

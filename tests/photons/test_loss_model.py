@@ -274,3 +274,14 @@ def test_wrong_requests_are_told():
         PAPER.sample(1, bins=0)
     with pytest.raises(ValueError, match="shorter exposures"):
         LossModel((1, 1e6, 2e6), {(2, 1): 1.0, (1, 0): 1.0}, 1.0).distribution()
+
+
+def test_equal_models_are_one_key():
+    same = LossModel(PAPER.rates, dict(reversed(PAPER.losses.items())), PAPER.exposure)
+    assert {PAPER: 1, same: 2} == {PAPER: 2}
+    assert hash(PAPER) != hash(PAPER.with_exposure(2.0))
+
+
+def test_fractions_of_atoms_are_refused():
+    with pytest.raises(ValueError, match="pairs of atom numbers"):
+        LossModel((1, 2, 3), {(2.5, 1): 1.0}, 1.0)

@@ -106,7 +106,7 @@ def test_other_numbers_of_atoms_are_prepared_equally_often():
         ({"probabilities": [0.5, 0.6, -0.1]}, "expected probabilities not below 0"),
         ({"probabilities": [0.5, np.nan, 0.5]}, "expected probabilities not below 0"),
         ({"probabilities": [0.5, 0.3, 0.1]}, "sum to 1, found a sum of 0.9"),
-        ({"single_atom_loss": 1.0}, "expected a single_atom_loss from 0 to below 1, found 1"),
+        ({"single_atom_loss": 1.0}, "expected a single-atom loss from 0 to below 1, found 1"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -143,3 +143,14 @@ def test_bad_questions():
         found.survival([1, 2], [1, 2], 0)
     with pytest.raises(ValueError, match="before and after of the same shots"):
         found.survival([1, 2], [1, 2, 3])
+
+
+@pytest.mark.parametrize("counts", [[1, -2], [1.5], [np.nan], ["many"], {3: 4}])
+def test_only_counts_are_classified(counts):
+    with pytest.raises(ValueError, match="counts of each shot"):
+        thresholds(PAPER_MODEL).classify(counts)
+
+
+def test_any_shape_is_classified():
+    called = thresholds(PAPER_MODEL).classify(np.array([[0.0, 15.0], [29.0, 1.0]], np.float32))
+    assert called.tolist() == [[0, 1], [2, 0]]

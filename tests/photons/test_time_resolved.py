@@ -157,3 +157,14 @@ def test_wrong_counts_are_told(counts, message):
 def test_wrong_priors_are_told(prior):
     with pytest.raises(ValueError, match="probabilities >= 0 of 0 to 2 atoms"):
         posterior([3], PAPER, prior)
+
+
+def test_shots_are_needed_and_rates():
+    with pytest.raises(ValueError, match=r"of each shot in sub-bins.* found a histogram"):
+        fit_time_resolved({3: 4}, PAPER)
+    with pytest.raises(ValueError, match="as many sub-bins in all shots"):
+        fit_time_resolved([[1, 2], [3]], PAPER)
+    with pytest.raises(ValueError, match="expected a LossModel or a ControlFit"):
+        fit_time_resolved([[1, 2]], [[0, 1], [15, 16]])
+    with pytest.warns(FitWarning, match="no shot has any count"):
+        fit_time_resolved(np.zeros((20, 2), int), PAPER)

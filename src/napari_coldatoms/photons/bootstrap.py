@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -62,7 +62,7 @@ class Intervals:
     low: FloatArray
     high: FloatArray
     level: float
-    samples: FloatArray
+    samples: FloatArray = field(repr=False)
     estimate: FloatArray
     remarks: tuple[str, ...] = ()
 

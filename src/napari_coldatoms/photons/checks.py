@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,7 +87,7 @@ class CountChecks:
     drift_p: float | None = None
     groups_p: float | None = None
     block: int | None = None
-    groups: FloatArray | None = None
+    groups: FloatArray | None = field(default=None, repr=False)
 
     def run_chart(self) -> pd.DataFrame:
         """Return the means of consecutive shots, with limits that few points should exceed.
@@ -172,6 +172,15 @@ def check_controls(fit: ControlFit) -> tuple[CountChecks, ...]:
 
     Losses are fitted to the counts of several atoms, whose variance therefore tells less than that
     of the controls of 0 and 1 atoms.
+
+    Parameters
+    ----------
+    fit : ControlFit
+
+    Returns
+    -------
+    tuple of CountChecks
+        One for each control, by atom number.
     """
     return tuple(check_counts(h, expected=fit.expected(i)) for i, h in enumerate(fit.histograms))
 

@@ -19,10 +19,12 @@ from napari_coldatoms.photons.goodness import (
     Goodness,
     first_bins,
     from_bins,
+    goodness,
     p_value,
     pair,
 )
 from napari_coldatoms.photons.histogram import Counts, CountsByAtomNumber, Histogram, histogram
+from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.quadrature import legendre
 
 FloatArray = NDArray[np.float64]
@@ -59,7 +61,7 @@ class Comparison:
 
 def compare(
     counts_by_atom_number: CountsByAtomNumber | Counts,
-    controls: ControlFit,
+    controls: ControlFit | LossModel,
     *,
     atom_number: int | None = None,
     fit_errors: bool = False,
@@ -74,14 +76,15 @@ def compare(
     counts_by_atom_number : sequence or mapping, or counts
         Counts (see `histogram`) for 0, 1, 2, ... atoms, or by atom number, of which some may lack;
         or, with `atom_number`, the counts of one atom number.
-    controls : ControlFit
-        Fit of the other counts, with their single-atom loss.
+    controls : ControlFit or LossModel
+        Fit of the other counts, with their single-atom loss; or rates and losses that are known,
+        without any such loss.
     atom_number : int, optional
         Number of atoms where the counts are those of one.
     fit_errors : bool
         Without it, as in the paper, the fitted distributions are taken as exact: good where they
         come from many more shots than are compared, else χ² is too large. With it the covariance of
-        what was fitted adds to that of the counts.
+        what was fitted adds to that of the counts. A bare model has no such errors.
 
     Returns
     -------
@@ -93,6 +96,16 @@ def compare(
     ValueError
         If counts are not usable, or there are more atoms than in the controls.
     """
+    if not isinstance(controls, ControlFit | LossModel):
+        raise ValueError(
+            f"expected a ControlFit or a LossModel to compare with, found {controls!r:.60}"
+        )
+    if isinstance(controls, LossModel):
+        histograms = _histograms(counts_by_atom_number, atom_number, controls.atoms)
+        known = controls.distribution(bins_for(max(h.max_count for h in histograms.values())) - 1)
+        alone = tuple(goodness(h.occurrences, h.total * known[i]) for i, h in histograms.items())
+        chi2, dof = sum(test.chi2 for test in alone), sum(test.dof for test in alone)
+        return Comparison(chi2, dof, p_value(chi2, dof), alone, tuple(histograms))
     histograms = _histograms(counts_by_atom_number, atom_number, controls.model.atoms)
     tests, differences, variances, slopes = [], [], [], []
     for number, found in histograms.items():

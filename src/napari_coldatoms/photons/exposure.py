@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +41,7 @@ class BestExposure:
 
     exposure: float
     errors: FloatArray
-    table: pd.DataFrame
+    table: pd.DataFrame = field(repr=False)
     at_border: bool
 
 
@@ -71,6 +71,10 @@ def best_exposure(
         neighbours of the best one it is searched further.
     atoms : int, optional
         The atom number whose proportion shall be best; by default the root mean square over all.
+
+    Returns
+    -------
+    BestExposure
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -69,13 +69,13 @@ class AtomNumberFit:
     log_likelihood: float
     optimality_gap: float
     goodness: Goodness
-    dropped_counts: IntArray
-    expected: FloatArray
-    components: FloatArray
+    dropped_counts: IntArray = field(repr=False)
+    expected: FloatArray = field(repr=False)
+    components: FloatArray = field(repr=False)
     likelihood: Likelihood
     basis: Literal["model", "events"]
     raw_probabilities: FloatArray | None = None
-    bins: IntArray | None = None
+    bins: IntArray | None = field(default=None, repr=False)
     remarks: tuple[str, ...] = ()
 
 
@@ -121,8 +121,8 @@ def fit_atom_numbers(
     Warns
     -----
     FitWarning
-        For each doubt: counts that were dropped, a poor goodness of fit, controls of few shots or
-        in a wrong order, a single shot, an optimum that is not certified.
+        For each doubt: no counts at all, counts that were dropped, a poor goodness of fit, controls
+        of few shots or in a wrong order, a single shot, an optimum that is not certified.
 
     Raises
     ------
@@ -191,6 +191,8 @@ def fit_result(
             f"{goodness.dof} degree{'s' * (goodness.dof > 1)} of freedom, "
             f"{p_words(goodness.p_value)}"
         )
+    elif data.max_count == 0:
+        doubts.append("no shot has any count: did the counter see light?")
     expected, components = setting.curves(weights, kept.sum(), data.max_count)
     result = AtomNumberFit(
         probabilities=weights,

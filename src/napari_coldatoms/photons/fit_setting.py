@@ -14,6 +14,7 @@ from napari_coldatoms.photons.histogram import CountsByAtomNumber, Histogram, co
 from napari_coldatoms.photons.likelihoods import Likelihood
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.model_setting import ModelSetting, model_components
+from napari_coldatoms.photons.shares import checked_loss
 
 if TYPE_CHECKING:
     from napari_coldatoms.photons.controls import ControlFit
@@ -44,6 +45,8 @@ def fit_setting(
             'expected "poisson" or "least-squares" for a model-based fit, found "effective", '
             "which is about counted controls"
         )
+    if single_atom_loss is not None:
+        single_atom_loss = checked_loss(single_atom_loss)
     model, controls, loss = parts_of(model_or_controls, single_atom_loss)
     if basis == "auto":
         basis = "model" if model is not None and likelihood != "effective" else "events"

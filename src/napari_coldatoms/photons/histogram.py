@@ -84,6 +84,11 @@ def histogram(counts: Counts, name: str = "counts") -> Histogram:
     -------
     Histogram
 
+    Notes
+    -----
+    A pandas Series is taken for the counts of each shot, its index is not looked at: what
+    ``value_counts`` returns is to be given as a ``dict``.
+
     Raises
     ------
     ValueError
@@ -96,15 +101,15 @@ def histogram(counts: Counts, name: str = "counts") -> Histogram:
         counts = (list(counts.keys()), list(counts.values()))
     if isinstance(counts, tuple) and len(counts) == 2 and np.ndim(counts[0]) == 1:
         return _from_occurrences(counts[0], counts[1], name)
-    values = _whole_numbers(counts, name)
+    values = whole_numbers(counts, name)
     if values.size == 0:
         raise ValueError(f"expected {name} of at least one shot, found none")
     return Histogram(np.bincount(values).astype(np.int64), values)
 
 
 def _from_occurrences(numbers: ArrayLike, occurrences: ArrayLike, name: str) -> Histogram:
-    n = _whole_numbers(numbers, f"numbers of {name}")
-    times = _whole_numbers(occurrences, f"occurrences of {name}", limit=None)
+    n = whole_numbers(numbers, f"numbers of {name}")
+    times = whole_numbers(occurrences, f"occurrences of {name}", limit=None)
     if n.size != times.size:
         raise ValueError(
             f"expected as many occurrences as numbers of {name}, found {times.size} and {n.size}"
@@ -117,11 +122,13 @@ def _from_occurrences(numbers: ArrayLike, occurrences: ArrayLike, name: str) -> 
     return Histogram(result)
 
 
-def _whole_numbers(values: ArrayLike, name: str, limit: int | None = MOST_COUNTS) -> IntArray:
+def whole_numbers(values: ArrayLike, name: str, limit: int | None = MOST_COUNTS) -> IntArray:
     """Return whole numbers from 0 to the limit, one-dimensional, or say what else was found."""
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "biu":
+            if array.dtype.kind in "cmM":
+                raise TypeError(f"no whole numbers: {array.dtype}")
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"expected {name} as whole numbers, found {values!r:.60}") from error

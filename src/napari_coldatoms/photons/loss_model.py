@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -67,7 +68,7 @@ class LossModel:
         losses = {}
         for key, value in dict(self.losses).items():
             try:
-                i, j = (int(number) for number in key)
+                i, j = (operator.index(number) for number in key)
             except (TypeError, ValueError) as error:
                 raise ValueError(
                     f"expected losses by pairs of atom numbers such as (2, 1), found {key!r}"
@@ -93,6 +94,10 @@ class LossModel:
         object.__setattr__(self, "losses", losses)
         object.__setattr__(self, "exposure", float(self.exposure))
         object.__setattr__(self, "brightness_sd", float(self.brightness_sd))
+
+    def __hash__(self) -> int:
+        losses = frozenset(self.losses.items())
+        return hash((self.rates, losses, self.exposure, self.brightness_sd))
 
     @property
     def atoms(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class ModelChoice:
         of AIC has more parameters: it predicts better, that of BIC is more probably the true one.
     """
 
-    fits: dict[str, ControlFit]
+    fits: dict[str, ControlFit] = field(repr=False)
     best_aic: str
     best_bic: str
 

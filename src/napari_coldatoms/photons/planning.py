@@ -78,7 +78,17 @@ def predicted_errors(
 
 
 def mean_error(errors: ArrayLike) -> float:
-    """Return the root of the mean square over the atom numbers (Eq. 6 of Weyland et al. 2025)."""
+    """Return the root of the mean square over the atom numbers (Eq. 6 of Weyland et al. 2025).
+
+    Parameters
+    ----------
+    errors : (atoms + 1,) array
+        Errors of the proportions.
+
+    Returns
+    -------
+    float
+    """
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
@@ -110,6 +120,11 @@ def events_needed(
     control_ratio : float, optional
         Instead: control shots to take for each shot of the sample. With neither, rates and losses
         are taken as known.
+
+    Returns
+    -------
+    int
+        At least 1.
 
     Raises
     ------

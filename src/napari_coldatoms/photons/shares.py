@@ -59,7 +59,7 @@ def checked_loss(single_atom_loss: float) -> float:
     """Return the probability that an atom is lost before the exposure."""
     loss = float(single_atom_loss)
     if not 0 <= loss < 1:
-        raise ValueError(f"expected a single_atom_loss from 0 to below 1, found {loss:g}")
+        raise ValueError(f"expected a single-atom loss from 0 to below 1, found {loss:g}")
     return loss
 
 

@@ -138,6 +138,10 @@ def simulate_mixture(
     rng : numpy.random.Generator or int, optional
         Random generator or seed.
 
+    Returns
+    -------
+    SimulatedMixture
+
     Raises
     ------
     ValueError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,7 +37,7 @@ class SimulatedErrors:
 
     errors: FloatArray
     bias: FloatArray
-    estimates: FloatArray
+    estimates: FloatArray = field(repr=False)
     truth: FloatArray
 
 
@@ -75,6 +75,10 @@ def simulated_errors(
         `fit_time_resolved`; controls are fitted to whole counts.
     rng : numpy.random.Generator or int, optional
         Random generator or seed.
+
+    Returns
+    -------
+    SimulatedErrors
 
     Raises
     ------

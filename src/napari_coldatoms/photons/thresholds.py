@@ -18,6 +18,7 @@ from napari_coldatoms.photons.histogram import (
     CountsByAtomNumber,
     control_histograms,
     histogram,
+    whole_numbers,
 )
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.shares import checked_probabilities, equal_probabilities
@@ -94,8 +95,22 @@ class Thresholds:
         return float(self.weights @ self.fidelities)
 
     def classify(self, counts: ArrayLike) -> IntArray:
-        """Return the atom number that each shot is called; any shape."""
-        return np.searchsorted(self.cuts, np.asarray(counts), side="right").astype(np.int64)
+        """Return the atom number that each shot is called.
+
+        Parameters
+        ----------
+        counts : array of any shape
+            Counts of each shot.
+
+        Raises
+        ------
+        ValueError
+            If counts are negative, fractional, NaN or infinite, or no numbers.
+        """
+        values = np.asarray(counts)
+        whole = whole_numbers(values.ravel(), "counts of each shot")
+        called = np.searchsorted(self.cuts, whole, side="right").astype(np.int64)
+        return called.reshape(values.shape)
 
     def called(self, counts: Counts) -> IntArray:
         """Return how many shots (atoms + 1,) are called each atom number."""
@@ -170,6 +185,10 @@ def thresholds(
         wider is the range of counts that is called so.
     level : float
         Confidence of the intervals, by default that of one standard deviation.
+
+    Returns
+    -------
+    Thresholds
 
     Raises
     ------

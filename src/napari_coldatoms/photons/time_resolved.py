@@ -9,7 +9,8 @@ atom number in the end (`LossModel.transitions`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike
 from napari_coldatoms.photons.bootstrap import Intervals, draw_controls, intervals
 from napari_coldatoms.photons.control_samples import refit
 from napari_coldatoms.photons.controls import ControlFit
-from napari_coldatoms.photons.histogram import FloatArray, IntArray, histogram
+from napari_coldatoms.photons.histogram import FloatArray, Histogram, IntArray, histogram
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.remarks import tell
 from napari_coldatoms.photons.simplex import TOLERANCE, maximise
@@ -47,8 +48,8 @@ class TimeResolvedFit:
     probabilities: FloatArray
     log_likelihood: float
     optimality_gap: float
-    posterior: FloatArray
-    impossible: np.ndarray
+    posterior: FloatArray = field(repr=False)
+    impossible: np.ndarray = field(repr=False)
     remarks: tuple[str, ...]
 
 
@@ -81,7 +82,16 @@ def shot_log_likelihood(counts: ArrayLike, model: LossModel) -> FloatArray:
 
 def sub_bins(counts: ArrayLike) -> IntArray:
     """Return counts as a checked table (shots, bins)."""
-    table = np.asarray(counts)
+    if isinstance(counts, Histogram | Mapping):
+        raise ValueError(
+            "expected counts of each shot in sub-bins, (shots, bins), found a histogram"
+        )
+    try:
+        table = np.asarray(counts)
+    except ValueError as error:
+        raise ValueError(
+            "expected as many sub-bins in all shots, (shots, bins), found different numbers"
+        ) from error
     if table.ndim == 1:
         table = table[:, None]
     if table.ndim != 2 or table.size == 0:
@@ -199,6 +209,8 @@ def fit_time_resolved(counts: ArrayLike, model: LossModel | ControlFit) -> TimeR
     weights, _, gap = maximise(np.ones((1, len(possible))), np.exp(possible).T)
     with np.errstate(divide="ignore"):
         value = float(np.logaddexp.reduce(possible + np.log(weights[0]), axis=1).sum())
+    if not np.any(counts):
+        remarks.append("no shot has any count: did the counter see light?")
     if gap[0] > TOLERANCE * max(1.0, 1e-3 * len(top)):
         remarks.append(f"the fit may lack {gap[0]:.1e} of the best log-likelihood")
     tell(remarks)
@@ -267,4 +279,9 @@ def bootstrap_time_resolved(
 def _model(model_or_controls: LossModel | ControlFit) -> LossModel:
     if isinstance(model_or_controls, ControlFit):
         return model_or_controls.model
+    if not isinstance(model_or_controls, LossModel):
+        raise ValueError(
+            "expected a LossModel or a ControlFit for counts in sub-bins, found "
+            f"{model_or_controls!r:.60}"
+        )
     return model_or_controls
