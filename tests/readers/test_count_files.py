@@ -413,8 +413,21 @@ def test_results_are_no_counts(file):
     """A table of fits has whole numbers, too; it must not open as counts."""
     text = lines(range(5), range(5), COUNTS[:5] / 7, COUNTS[:5] / 9, header="shot,label,x0,width")
     assert not is_count_file(file(text))
+    shots = lines(range(5), COUNTS[:5], [0, 1, 1, 0, 2], header="shot,counts,called")
+    assert not is_count_file(file(shots))
     assert not is_count_file(file("index,axis-0,axis-1\n0,3.0,4.0\n"))
     assert "a layer of napari" in failing(file("index,axis-0,axis-1\n0,3.0,4.0\n"))
+
+
+def test_result_files_are_no_counts(tmp_path):
+    path = tmp_path / "shots.h5"
+    with h5py.File(path, "w") as saved:
+        saved["table/counts"] = COUNTS
+        saved["table/shot"] = np.arange(len(COUNTS))
+    assert is_count_file(path)
+    with h5py.File(path, "a") as saved:
+        saved.attrs["format"] = "napari-coldatoms table 1"
+    assert not is_count_file(path)
 
 
 def test_matrices_may_be_pictures(file):

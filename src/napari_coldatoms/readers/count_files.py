@@ -19,6 +19,8 @@ COUNT_SUFFIXES = (*count_text.SUFFIXES, ".npy", ".npz", *hdf5.SUFFIXES)
 """Suffixes of the files in which counts are looked for, in lower case."""
 
 _LAYOUTS = ("counts", "histogram", "prepared")
+_RESULTS = {"counts", "called"}
+"""Columns of a table that tells the atoms of single shots: it is made from counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,8 @@ def read_counts(path: str | os.PathLike[str], *, layout: Layout | None = None) -
     suffix = path.suffix.lower()
     if suffix not in COUNT_SUFFIXES:
         listed = ", ".join(f"*{each}" for each in COUNT_SUFFIXES)
-        found = f"{describe_content(path)} with the suffix {path.suffix or 'missing'!r}"
+        named = f"with the suffix {path.suffix!r}" if path.suffix else "without a suffix"
+        found = f"{describe_content(path)} {named}"
         raise ReadError(path, f"a file of counts ({listed})", found)
     try:
         if path.stat().st_size == 0:
@@ -154,6 +157,8 @@ def _is_text(path: Path) -> bool:
             start = start[: max(end, 0)]
     table = count_text.load(path, start)
     columns = table.columns
+    if {column.name for column in columns} >= _RESULTS:
+        return False
     _read_text(path, table, None)
     if not table.named:
         return len(columns) <= 2 and not usable(columns, named=False)[1]

@@ -20,6 +20,7 @@ EXPECTED = "an HDF5 file with one-dimensional datasets of counts"
 
 _ARTIQ_KEYS = ("artiq_version", "rid", "expid")
 _PEEK = 1000
+_OURS = "napari-coldatoms "  # tables that were written here
 
 
 def read(path: Path, layout: Layout | None) -> Reading:
@@ -65,6 +66,8 @@ def is_counts(path: Path) -> bool:
         return None
 
     with h5py.File(path, "r", locking=False) as file:
+        if str(file.attrs.get("format", "")).startswith(_OURS):
+            return False  # results
         file.visititems(visit)
         if pictures:
             return False
