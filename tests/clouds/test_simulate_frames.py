@@ -156,6 +156,24 @@ def test_clouds_are_where_the_truth_says():
         assert np.all(np.abs(frame.picture() - expected) < tolerance)
 
 
+def test_fluorescence_is_the_clouds_light(hard):
+    """Without noise, fluorescence minus background is the sum of the Gaussians, in counts."""
+    checked = 0
+    for n, frame in enumerate(hard):
+        plain = {each.shape for each in frame.instances} == {"gaussian"}
+        if frame.roles != ("fluorescence", "background") or not plain or frame.settings["ghost"]:
+            continue
+        quiet = simulate_frame((5, n), "hard", shape=SMALL, noise=False)
+        y, x = np.mgrid[: SMALL[0], : SMALL[1]]
+        expected = sum(g(y, x) for g in frame.gaussians)
+        clear = quiet.raw.max(axis=0) < frame.camera.full_scale
+        wrong = np.abs(quiet.picture() - expected)[clear]
+        # both frames are rounded, and clouds end where 1e-5 of their peak is left
+        assert wrong.max() <= 1 + 4e-5 * expected.max()
+        checked += 1
+    assert checked >= 5
+
+
 def test_hard_frames_have_every_shape_and_disturbance(hard):
     settings = [frame.settings for frame in hard]
     arrangements = Counter(each["arrangement"] for each in settings)
