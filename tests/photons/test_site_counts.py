@@ -297,6 +297,16 @@ def test_without_contrast_sums_stay_plain():
         counts_from_stack(np.ones((50, 8, 8)), labels_of(1), weights="learn")
 
 
+@pytest.mark.parametrize("weights", [None, "learn"])
+def test_infinite_pixels_are_gaps(weights):
+    frames, _ = emccd(200, 18, 0.6, np.random.default_rng(9))
+    frames[3, 2, 2], frames[4, 2, 2] = np.inf, -np.inf
+    frames[5, 2, 2], frames[5, 2, 3] = np.inf, -np.inf
+    with pytest.warns(FitWarning, match="3 of 200 counts are NaN"):
+        found = counts_from_stack(frames, labels_of(1), weights=weights)
+    assert np.isnan(found.counts[0]).nonzero()[0].tolist() == [3, 4, 5]
+
+
 def test_weights_from_a_stack_with_gaps():
     rng = np.random.default_rng(9)
     frames, _ = emccd(600, 18, 0.6, rng)

@@ -54,7 +54,7 @@ class StackPixels:
     def blocks(
         self, pixels: IntArray, shots: IntArray | None = None
     ) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield shots, and the pixels in them, (shots of the block, pixels).
+        """Yield shots, and the pixels in them, (shots of the block, pixels); NaN for infinite ones.
 
         Parameters
         ----------
@@ -79,10 +79,11 @@ class StackPixels:
             part = max(1, BYTES_AT_ONCE // (8 * len(pixels)))
             for start in range(0, len(here), part):
                 some = here[start : start + part] - first
-                yield (
-                    slice(done, done + len(some)),
-                    block[some[:, None], y, x].astype(np.float64),
-                )
+                values = block[some[:, None], y, x].astype(np.float64)
+                if block.dtype.kind == "f":
+                    # an infinite pixel tells as little as one without a value
+                    values[np.isinf(values)] = np.nan
+                yield slice(done, done + len(some)), values
                 done += len(some)
 
     def _pieces(self, most: int) -> Iterator[tuple[int, int]]:
