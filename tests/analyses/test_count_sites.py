@@ -67,7 +67,9 @@ def test_loading_and_survival_with_their_intervals(result, atoms):
     share, low, high = result.loading[good].T
     np.testing.assert_allclose(share, truth, atol=0.006)
     expected = np.sqrt(share * (1 - share) / SHOTS)
-    np.testing.assert_allclose(high - low, 2 * expected, rtol=0.01)
+    # the modes overlap a little
+    np.testing.assert_allclose(high - low, 2 * expected, rtol=0.05)
+    assert (high - low >= 1.99 * expected).all()
     assert result.survival is not None
     share, low, high = result.survival[good].T
     # false darks and brights make it look a little smaller

@@ -121,3 +121,19 @@ def test_one_mode_is_rarely_taken_for_two():
         for _ in range(12)
     ]
     assert np.mean(taken) < 0.05
+
+
+def test_the_loading_is_known_as_well_as_it_says():
+    rng = np.random.default_rng(5)
+    camera = {"multiplied": True, "read_noise": 0.2}
+    shots, loading = 800, 0.5
+    modes = modes_of_sites(sites(rng, 30, shots, loading, 22, 28, **camera))
+    found = np.array([mode.mixture.weights[1] for mode in modes if mode is not None])
+    certainty = np.mean([mode.certainty for mode in modes if mode is not None])
+    # sites agree on the camera, so that they scatter a little less; error of the scatter 13 %
+    expected = np.sqrt(loading * (1 - loading) / shots / certainty)
+    assert found.std() == pytest.approx(expected, rel=0.3)
+    assert 0.4 < certainty < 0.8
+    apart = modes_of_sites(sites(rng, 1, shots, loading, 22, 200, **camera))[0]
+    assert apart is not None
+    assert apart.certainty > 0.99

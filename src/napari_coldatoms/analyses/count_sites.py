@@ -60,6 +60,9 @@ class SiteResult:
         Confidence of the intervals.
     site_remarks : tuple of str
         Of each site; empty where there is nothing to say.
+    certainty : (sites,)
+        Modes that overlap tell less of the loading than counted atoms would: as much as this part
+        of the shots. 1 where modes were not fitted or do not overlap.
     """
 
     site_counts: SiteCounts
@@ -72,6 +75,7 @@ class SiteResult:
     called: IntArray
     level: float
     site_remarks: tuple[str, ...]
+    certainty: FloatArray
 
     @property
     def fidelity(self) -> FloatArray:
@@ -80,9 +84,13 @@ class SiteResult:
 
     @property
     def loading(self) -> FloatArray:
-        """Share of the shots that are bright in their first image, and its interval, (sites, 3)."""
+        """Share of the shots that are bright in their first image, and its interval, (sites, 3).
+
+        The interval is one for as many shots as the modes are worth, see `certainty`.
+        """
         first = self.called[..., 0]
-        return self._share((first == BRIGHT).sum(axis=1), (first != UNKNOWN).sum(axis=1))
+        known = (first != UNKNOWN).sum(axis=1)
+        return self._share((first == BRIGHT).sum(axis=1), known, self.certainty)
 
     @property
     def survival(self) -> FloatArray | None:
@@ -175,8 +183,10 @@ class SiteResult:
         table.attrs["units"] = {"counts": self.site_counts.unit}
         return table
 
-    def _share(self, events: IntArray, trials: IntArray) -> FloatArray:
-        low, high = binomial_interval(events, trials, self.level)
+    def _share(
+        self, events: IntArray, trials: IntArray, certainty: FloatArray | float = 1.0
+    ) -> FloatArray:
+        low, high = binomial_interval(events * certainty, trials * certainty, self.level)
         share = np.divide(events, trials, out=np.full(len(events), _NAN), where=trials > 0)
         result = np.stack([share, low, high], axis=1)
         result[trials == 0] = _NAN
@@ -189,6 +199,7 @@ class _Cut(NamedTuple):
     false_dark: float = _NAN
     mode: Mixture | None = None
     remark: str = ""
+    certainty: float = 1.0
 
 
 def count_sites(
@@ -253,6 +264,7 @@ def count_sites(
         called.reshape(sites, -1, int(images)),
         level,
         tuple(cut.remark for cut in cuts),
+        np.array([cut.certainty for cut in cuts]),
     )
 
 
@@ -278,7 +290,13 @@ def _between(found: Modes | None) -> _Cut:
             remark="no threshold: the counts show no two modes; is there always an atom, or never, "
             "or too little light?"
         )
-    return _Cut(found.threshold, found.false_bright, found.false_dark, found.mixture)
+    return _Cut(
+        found.threshold,
+        found.false_bright,
+        found.false_dark,
+        found.mixture,
+        certainty=found.certainty,
+    )
 
 
 def _by_model(model_or_controls: LossModel | ControlFit | CountsByAtomNumber) -> _Cut:

@@ -57,12 +57,15 @@ class Modes:
         From where on the upper mode is likelier.
     false_bright, false_dark : float
         The parts of the lower mode above, and of the upper one below the threshold.
+    certainty : float
+        As of `SkewedModes`; 1 of others.
     """
 
     mixture: Mixture
     threshold: float
     false_bright: float
     false_dark: float
+    certainty: float = 1.0
 
 
 def two_modes(values: FloatArray) -> Modes | None:
@@ -125,7 +128,13 @@ def _chosen(values: FloatArray, found: _Fit | None, skewed: SkewedModes | None) 
     if skewed is not None:
         if not _supported(skewed):
             return None
-        return Modes(skewed.mixture, skewed.threshold, skewed.false_bright, skewed.false_dark)
+        return Modes(
+            skewed.mixture,
+            skewed.threshold,
+            skewed.false_bright,
+            skewed.false_dark,
+            skewed.certainty,
+        )
     mixture = fit_mixture(values)
     if not bimodality(values, mixture).is_supported:
         return None

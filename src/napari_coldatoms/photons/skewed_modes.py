@@ -66,7 +66,7 @@ _COSTS = {
     Camera(1 / 2, 0.5): 3.0,
     Camera(1 / 3, 0.1): 1.0,
     Camera(1 / 3, 0.8): 3.0,
-    NORMAL: 1.0,
+    NORMAL: 2.0,
 }
 # single modes: their read noise (with little, shots without any photon stand apart), and whether
 # they are shifted gamma distributions, as brightnesses may be, instead of those of photons
@@ -93,6 +93,9 @@ class SkewedModes:
         Of the values' density.
     gain : float
         Log-likelihood less that of the best single mode, normal or skewed.
+    certainty : float
+        Of how many values the weights are known as well, were it known where each belongs, over
+        the number of values; at most 1.
     """
 
     mixture: Mixture
@@ -102,6 +105,7 @@ class SkewedModes:
     false_dark: float
     log_likelihood: float
     gain: float
+    certainty: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -368,4 +372,24 @@ def _result(grid: _Grid, state: _State, single: float) -> SkewedModes | None:
         min(rates[1], 1.0),
         state.value,
         state.value - single,
+        _certainty(grid, state),
     )
+
+
+def _certainty(grid: _Grid, state: _State) -> float:
+    """Return the variance of a counted share over that of the weight, by Fisher's information."""
+    at = np.array([state.weights[1], *state.means, *state.variances])
+    sds = np.sqrt(state.variances)
+    steps = 0.01 * np.array([state.weights.prod(), *sds, *state.variances])
+
+    def density(x: FloatArray) -> FloatArray:
+        moved = _State(np.array([1 - x[0], x[0]]), x[1:3], x[3:], state.camera)
+        return grid.with_outliers(moved.weights, grid.densities(moved))
+
+    slopes = [(density(at + step) - density(at - step)) / 2 for step in np.diag(steps)]
+    scaled = np.array(slopes) / np.sqrt(density(at))
+    # a part of the largest one keeps what is not known at all finite
+    information = scaled @ scaled.T
+    information += 1e-12 * np.trace(information) * np.eye(len(at))
+    variance = float(np.linalg.inv(information)[0, 0]) * steps[0] ** 2
+    return float(min(state.weights.prod() / variance, 1.0)) if variance > 0 else 1.0
