@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from napari_coldatoms.analyses.count_atoms import CountAtoms
 from napari_coldatoms.analyses.count_sites import count_sites
 from napari_coldatoms.images.stack import make_stack
 from napari_coldatoms.photons.compiled import compile_elsewhere, is_compiled
-from napari_coldatoms.widgets import count_jobs
+from napari_coldatoms.widgets import count_jobs, memory
 from napari_coldatoms.widgets.count_atoms import open_dock
 from napari_coldatoms.widgets.count_places import SAMPLE, place_by_name
 
@@ -192,6 +193,23 @@ def test_a_file_dropped_on_a_row_goes_there(widget, controls, tmp_path, finished
     assert not widget.source.entries
 
 
+def test_a_folder_is_dropped(widget, controls, sample, tmp_path, finished) -> None:
+    for number, each in enumerate(controls):
+        written(tmp_path / f"atoms_{number}.csv", each)
+    written(tmp_path / "sample.csv", sample)
+    (tmp_path / "notes.txt").write_text("no counts here\n")
+    (tmp_path / "empty").mkdir()
+    drop(widget, tmp_path, tmp_path / "empty")
+    finished(widget)
+    assert {
+        place: len(each.histogram.in_order) for place, each in widget.source.entries.items()
+    } == {
+        **dict(enumerate(map(len, controls))),
+        SAMPLE: len(sample),
+    }
+    assert any("empty: expected a file of counts, found a folder" in text for text in told())
+
+
 def test_files_are_taken_wherever_they_are_dragged(widget) -> None:
     results = widget.results
     for target in (widget, widget.run_button, widget.source.rows.rows[0].title, results.tabs):
@@ -319,6 +337,7 @@ def test_other_counts_make_the_result_void(filled, sample, finished) -> None:
     filled.set_sample(sample[:300])
     assert filled.result is None
     assert not filled.export_button.isEnabled()
+    assert filled.status.text() == "The counts have changed: run again."
 
 
 def test_regions_become_a_table_and_features(viewer, widget, stack, sites, finished) -> None:
@@ -519,6 +538,16 @@ def test_parameters_are_remembered(viewer, filled, finished) -> None:
     assert other.exposure.value() == pytest.approx(0.25)
     assert other.form.values()["resamples"] == 33
     assert other.form.values()["basis"] == "events"
+
+
+def test_what_was_remembered_wrong_is_passed_over(viewer) -> None:
+    from napari_coldatoms.widgets.count_atoms import CountAtomsWidget
+
+    wrong = {"exposure": math.nan, "resamples": "many", "basis": "other", "level": 7, "new": 1}
+    memory.remember(CountAtoms.name, wrong)
+    widget = CountAtomsWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="another")
+    assert widget.analysis() == CountAtoms(exposure=1e-3)
 
 
 def test_the_dock_is_opened_once(viewer) -> None:

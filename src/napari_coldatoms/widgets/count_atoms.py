@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -307,7 +308,7 @@ class CountAtomsWidget(JobWidget):
         remembered = memory.recall(ANALYSIS)
         self.form.set_values(remembered)
         exposure = remembered.get("exposure")
-        if isinstance(exposure, int | float):
+        if isinstance(exposure, int | float) and math.isfinite(exposure):
             self.exposure.setValue(exposure * _MS)
 
     def _on_finished(self) -> None:
@@ -317,6 +318,8 @@ class CountAtomsWidget(JobWidget):
 
     def _on_counts(self) -> None:
         """Show other counts; what was fitted is not of them."""
+        if self.fitted is not None and not self.busy:
+            self.say("The counts have changed: run again.")
         self.fitted = None
         self.results.show_counts(self.source.entries)
         if self.source.entries:

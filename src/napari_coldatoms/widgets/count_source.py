@@ -22,6 +22,7 @@ from napari_coldatoms.widgets.count_places import CountEntry, Place, joined, pla
 from napari_coldatoms.widgets.count_question import FileQuestion
 from napari_coldatoms.widgets.count_regions import AUTOMATIC, CONTROLS, LEARN, SITES, RegionSource
 from napari_coldatoms.widgets.count_words import sites_summary
+from napari_coldatoms.widgets.file_reader import files_at
 from napari_coldatoms.widgets.folds import fold
 
 FILTER = f"Counts ({' '.join(f'*{each}' for each in COUNT_SUFFIXES)});;All files (*)"
@@ -123,6 +124,7 @@ class CountSource(QWidget):
     def open_files(self, paths: Iterable[Path], place: Place | None = None) -> None:
         """Read files of counts in the background, and take them where they belong.
 
+        Of a folder all files of counts are read, unless there are pictures, too.
         Of files that do not tell what they hold or where it belongs the user is asked.
         """
         new = [(Path(path), place) for path in paths]
@@ -137,16 +139,17 @@ class CountSource(QWidget):
         if self._host.busy or not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        paths = [path for path, _ in waiting]
-        places = [place for _, place in waiting]
 
-        def work(*, progress: Any, cancel: Any) -> list[ReadFile]:
-            return read_files(paths, progress=progress, cancel=cancel)
+        def work(*, progress: Any, cancel: Any) -> tuple[list[ReadFile], list[Place | None]]:
+            # a folder without files of counts is told of as it is
+            each = [(file, place) for path, place in waiting for file in files_at(path) or [path]]
+            found = read_files([path for path, _ in each], progress=progress, cancel=cancel)
+            return found, [place for _, place in each]
 
-        def done(found: list[ReadFile]) -> None:
-            self._take(found, places)
+        def done(outcome: tuple[list[ReadFile], list[Place | None]]) -> None:
+            self._take(*outcome)
 
-        names = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
+        names = waiting[0][0].name if len(waiting) == 1 else f"{len(waiting)} files"
         self._host.start_job(work, done, words=f"Reading {names} …")
 
     def count(self) -> None:
@@ -259,8 +262,8 @@ class CountSource(QWidget):
             self._host.complain(error)
             return
         name = self.question.path
-        self._host.say(f"Read {name.name}." if name is not None else "")
         self.put(entries)
+        self._host.say(f"Read {name.name}." if name is not None else "")
         self._next_question()
 
     def _reread(self, path: Path, layout: Layout | None) -> None:

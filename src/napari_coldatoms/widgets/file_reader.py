@@ -50,7 +50,7 @@ def open_counts(path: Paths) -> list[LayerData]:
     """
     paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(each) for each in path]
     dock = _dock(paths[0])
-    dock.open_files([file for each in paths for file in _files_at(each)])
+    dock.open_files([file for each in paths for file in files_at(each)])
     return list(layers.NOTHING)
 
 
@@ -92,14 +92,14 @@ def _is_of_counts(path: str) -> bool:
     """Tell whether a file, or what is in a folder, goes to the dock."""
     place = Path(path)
     if place.is_dir():
-        return bool(_files_at(place))
+        return bool(files_at(place))
     if place.suffix.lower() in _ONLY_COUNTS:
         # the dock asks, or tells what is wrong; points and shapes are napari's own
         return is_count_file(place) or (place.is_file() and not _is_layer(place))
     return is_count_file(place)
 
 
-def _files_at(path: Path) -> list[Path]:
+def files_at(path: Path) -> list[Path]:
     """Return a file, or the files of counts in a folder; none where there are pictures, too."""
     if not path.is_dir():
         return [path]
