@@ -183,7 +183,7 @@ def test_no_clouds_are_a_result(tmp_path):
         (["detect"], "expected camera files or folders, found none"),
         (["detcet"], "Unknown command"),
         (["detect", "FILE", "--binnning", "2"], "Unknown option"),
-        (["detect", "FILE", "--binning", "two"], 'for --binning: unable to convert "two" into int'),
+        (["detect", "FILE", "--binning", "two"], "expected a whole number, found 'two'"),
         (["detect", "FILE", "--binning", "99"], "--binning: expected a whole number from 1 to 16"),
         (["detect", "FILE", "--threshold.significance", "2.2"], "--threshold: expected floor"),
         (["detect", "FILE", "--picture.min-probe", "-1"], "--picture.min-probe: expected a number"),

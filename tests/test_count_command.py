@@ -160,6 +160,7 @@ def test_guesses_are_told_with_their_flag(counts, flags, tmp_path, capsys):
         (["--controls", "c0.txt"], NOTHING, "expected the prepared atom number of each shot"),
         (["--controls", "no.txt", "c1.txt"], NOTHING, "no.txt: expected a file of counts"),
         (["--level", "2"], USAGE, "--level: expected a number from 0.01"),
+        (["--resamples", "40.5"], USAGE, "--resamples: expected a whole number, found '40.5'"),
         (["--likelihood", "effective"], USAGE, "expected the basis 'events'"),
         (["--output", "t.xls"], USAGE, "--output: t.xls: expected a name ending in .csv or .h5"),
         (["--json", "t.txt"], USAGE, "--json: t.txt: expected a name ending in .json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import MISSING, field, fields, is_dataclass, make_dataclass
 from typing import Annotated, Any
 
@@ -29,7 +30,12 @@ def flags(cls: type, group: str, **defaults: Any) -> Any:
             kind = flags(parameter.type, f"{group}, method '{parameter.name}'")
             members.append((parameter.name, kind, field(default=kind())))
             continue
-        note = cyclopts.Parameter(help=_help(parameter), group=group, negative_iterable=())
+        note = cyclopts.Parameter(
+            help=_help(parameter),
+            group=group,
+            negative_iterable=(),
+            converter=_whole if parameter.type is int else None,
+        )
         default = defaults.get(parameter.name, parameter.default)
         value = field() if default is MISSING else field(default=default)
         members.append((parameter.name, Annotated[parameter.type, note], value))
@@ -57,6 +63,14 @@ def build(cls: type, values: Any, prefix: str = "") -> Any:
 def _as_dict(values: Any) -> dict[str, Any]:
     found = {f.name: getattr(values, f.name) for f in fields(values)}
     return {key: _as_dict(value) if is_dataclass(value) else value for key, value in found.items()}
+
+
+def _whole(kind: type, tokens: Sequence[cyclopts.Token]) -> int:
+    """Return a whole number; cyclopts would cut the rest of others off."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"expected a whole number, found {tokens[0].value!r}") from None
 
 
 def _help(parameter: Parameter) -> str:
