@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, gammaln, ndtr, pdtr
 
+from napari_coldatoms.photons.mode_densities import Camera
 from napari_coldatoms.photons.skewed_modes import (
     LEAST_VALUES,
-    Camera,
     SkewedModes,
     fit_skewed,
     likeliest,

@@ -1,19 +1,6 @@
-"""Two modes of a camera's counts that are not whole: sums of pixels, multiplied or not.
+"""Two modes of a camera's counts that are not whole, fitted with the densities of its light.
 
-N photons, Poissonian of mean λ, give the sum of N numbers that are exponential, of mean g, behind
-a multiplying register, and all equal to g without one. With read noise and light of other sources
-the cumulants are
-
-    multiplied      κ2 = 2 λ g² + σ²,   κ3 = 6 λ g³
-    not multiplied  κ2 =   λ g² + σ²,   κ3 =   λ g³
-
-so that modes are the more skewed to the right, the more variances rise with means: with the slope
-``b = (v1 - v0) / (m1 - m0)`` it is ``κ3 = 3 c b (κ2 - σ²)``, c = 1/2 with and 1/3 without
-multiplication, 0 for normal modes. A mode of these cumulants has the characteristic function
-
-    exp(i m t - (v - σ²) t² / 2 / (1 - i c b t) - σ² t² / 2),
-
-which is the exact one of multiplied photons. Offset and gain are not asked for.
+See `mode_densities`. Which camera it is, the counts tell: offset and gain are not asked for.
 """
 
 from __future__ import annotations
@@ -21,42 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_coldatoms.photons.mode_densities import LEAST_VARIANCE, Camera, Grid, State
 from napari_coldatoms.statistics.binned import extent, robust_range
 from napari_coldatoms.statistics.mixture import Mixture, fit_mixture
 
 FloatArray = NDArray[np.float64]
-
-
-class Camera(NamedTuple):
-    """What a camera makes of light: how skewed modes are, and what part of them is read noise.
-
-    Attributes
-    ----------
-    skew : float
-        c.
-    noise : float
-        σ² over the variance of the dark mode. Above 0, so that densities have no edge.
-    """
-
-    skew: float
-    noise: float
-
 
 MULTIPLIED, NORMAL = Camera(1 / 2, 0.1), Camera(0.0, 0.1)
 
 LEAST_VALUES = 30
 """Fewer tell nothing of the skewness."""
 
-_BINS_PER_SD = 4
-_MOST_BINS = 1000
-_LEAST_VARIANCE = 1.0  # bins²
-_MOST_SKEWED = 0.6  # c b over the dark mode's sd
-_OUTLIERS = 1e-4  # part of the values that may lie anywhere
 _CUTS = (0.2, 0.4, 0.6, 0.8)  # parts of the values below, to start from
 _PASSES = 60
 _TOLERANCE = 1e-2  # of the log-likelihood, while starts are compared
@@ -68,12 +34,6 @@ _COSTS = {
     Camera(1 / 3, 0.8): 3.0,
     NORMAL: 2.0,
 }
-# single modes: their read noise (with little, shots without any photon stand apart), and whether
-# they are shifted gamma distributions, as brightnesses may be, instead of those of photons
-_SINGLE = ((0.003, False), (0.1, False), (0.5, False), (0.02, True))
-_LEAST_SCALE = 1e-3  # bins
-# where to start for a single mode, as parts of the skewness of the values
-_SKEWNESS = (0.0, 0.5, 0.75, 1.0, 1.25)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,99 +68,6 @@ class SkewedModes:
     certainty: float
 
 
-@dataclass(frozen=True, eq=False)
-class _State:
-    """Weights, means and variances (2,) each, in bins, and the camera."""
-
-    weights: FloatArray
-    means: FloatArray
-    variances: FloatArray
-    camera: Camera
-    value: float = -math.inf
-
-
-class _Grid:
-    """Values in equal bins, and densities on them."""
-
-    def __init__(self, values: FloatArray, sd: float) -> None:
-        from scipy.fft import next_fast_len
-
-        self.low = float(values.min())
-        reach = float(values.max()) - self.low
-        width = max(sd / _BINS_PER_SD, reach / _MOST_BINS)
-        # whole counts must fall into all bins alike
-        whole = bool((values == np.rint(values)).all())
-        self.width = float(max(round(width), 1)) if whole else width
-        places = np.rint((values - self.low) / self.width).astype(np.int64)
-        self.counts = np.bincount(places).astype(np.float64)
-        self.places = np.arange(len(self.counts), dtype=np.float64)
-        # as much again, so that tails do not come back at the other end
-        self._length = int(next_fast_len(2 * len(self.counts) + 64, real=True))
-        self._t = 2 * np.pi * np.fft.rfftfreq(self._length)
-
-    def densities(self, state: _State) -> FloatArray:
-        """Return the probability of each bin in both modes, (2, bins)."""
-        difference = state.means[1] - state.means[0]
-        slope = max(float(np.diff(state.variances)[0] / difference), 0.0)
-        most = _MOST_SKEWED * math.sqrt(state.variances[0])
-        noise = state.camera.noise * float(state.variances[0])
-        scale = min(state.camera.skew * slope, most)
-        return self._density(state.means, state.variances, scale, noise)
-
-    def log_likelihood(self, weights: FloatArray, densities: FloatArray) -> float:
-        total = float(self.counts @ np.log(self.with_outliers(weights, densities)))
-        return total - float(self.counts.sum()) * math.log(self.width)
-
-    def with_outliers(self, weights: FloatArray, densities: FloatArray) -> FloatArray:
-        return np.asarray(weights @ densities + _OUTLIERS / len(self.counts))
-
-    def single(self) -> float:
-        """Return the log-likelihood of the most likely single mode, skewed as much as it may be."""
-        from scipy.optimize import minimize
-
-        total = self.counts.sum()
-        mean = float(self.counts @ self.places) / total
-        variance = float(self.counts @ (self.places - mean) ** 2) / total
-        third = float(self.counts @ (self.places - mean) ** 3) / total
-        sd, one = math.sqrt(variance), np.ones(1)
-
-        def loss(x: FloatArray, noise: float, gamma: bool) -> float:
-            v = max(variance * math.exp(min(max(0.2 * x[1], -5.0), 5.0)), _LEAST_VARIANCE)
-            place = (mean + 0.2 * sd * x[0]) * one
-            density = self._density(place, v * one, sd * x[2], noise * v, gamma=gamma)
-            return -self.log_likelihood(one, density)
-
-        best = -math.inf
-        for noise, gamma in _SINGLE:
-            scale = third / (3 * sd**3 * (1 - noise))
-            starts = [np.array([0.0, 0.0, part * scale]) for part in _SKEWNESS]
-            start = min(starts, key=lambda x: loss(x, noise, gamma))
-            found = minimize(loss, start, (noise, gamma), method="BFGS", options={"gtol": 0.05})
-            best = max(best, -float(found.fun))
-        return best
-
-    def _density(
-        self,
-        means: FloatArray,
-        variances: FloatArray,
-        scale: float,
-        noise: float,
-        *,
-        gamma: bool = False,
-    ) -> FloatArray:
-        t, m, v = self._t, means[:, None], variances[:, None]
-        # complex conjugate of the characteristic function, as numpy's transform has it
-        exponent = -1j * t * m - noise / 2 * t**2
-        if gamma and abs(scale) > _LEAST_SCALE:
-            # of the same third cumulant
-            wide = 1.5 * scale
-            exponent = exponent - (v - noise) / wide**2 * (np.log1p(1j * wide * t) - 1j * wide * t)
-        else:
-            exponent = exponent - (v - noise) / 2 * t**2 / (1 + 1j * scale * t)
-        density = np.fft.irfft(np.exp(exponent), self._length, axis=-1)
-        return np.asarray(np.maximum(density[:, : len(self.places)], 0.0))
-
-
 def fit_skewed(values: FloatArray) -> dict[Camera, SkewedModes]:
     """Fit two modes by maximum likelihood, for each of some cameras.
 
@@ -224,7 +91,7 @@ def fit_skewed(values: FloatArray) -> dict[Camera, SkewedModes]:
     if len(values) < LEAST_VALUES or not values.max() > values.min():
         return {}
     normal = fit_mixture(values)
-    grid = _Grid(values, float(normal.sds.min()))
+    grid = Grid(values, float(normal.sds.min()))
     improved = [_improved(grid, start) for start in _starts(values, normal, grid)]
     begun = [state for state in improved if state is not None]
     if not begun:
@@ -261,7 +128,7 @@ def likeliest(fits: Sequence[Mapping[Camera, SkewedModes]]) -> Camera:
     return max(total, key=lambda camera: total[camera])
 
 
-def _starts(values: FloatArray, normal: Mixture, grid: _Grid) -> list[_State]:
+def _starts(values: FloatArray, normal: Mixture, grid: Grid) -> list[State]:
     starts = [_of_mixture(normal, grid)]
     places = (values - grid.low) / grid.width
     for part in _CUTS:
@@ -273,27 +140,27 @@ def _starts(values: FloatArray, normal: Mixture, grid: _Grid) -> list[_State]:
         spread = 1.3 * np.array([group.var() for group in groups])
         means = np.array([group.mean() for group in groups])
         weights = np.array([1 - upper.mean(), upper.mean()])
-        starts.append(_State(weights, means, np.maximum(spread, _LEAST_VARIANCE), MULTIPLIED))
+        starts.append(State(weights, means, np.maximum(spread, LEAST_VARIANCE), MULTIPLIED))
     return starts
 
 
-def _of_mixture(mixture: Mixture, grid: _Grid) -> _State:
-    variances = np.maximum((mixture.sds / grid.width) ** 2, _LEAST_VARIANCE)
+def _of_mixture(mixture: Mixture, grid: Grid) -> State:
+    variances = np.maximum((mixture.sds / grid.width) ** 2, LEAST_VARIANCE)
     means = (mixture.means - grid.low) / grid.width
-    return _State(mixture.weights, means, variances, MULTIPLIED)
+    return State(mixture.weights, means, variances, MULTIPLIED)
 
 
-def _improved(grid: _Grid, state: _State) -> _State | None:
+def _improved(grid: Grid, state: State) -> State | None:
     """Return a state near a maximum, by mean and variance of what belongs to each mode."""
     weights, means, variances = state.weights, state.means, state.variances
     before = -math.inf
     for _ in range(_PASSES):
         if not (weights.min() > 0 and means[1] > means[0]):
             return None
-        state = _State(weights, means, variances, state.camera)
+        state = State(weights, means, variances, state.camera)
         densities = grid.densities(state)
         value = grid.log_likelihood(weights, densities)
-        state = _State(weights, means, variances, state.camera, value)
+        state = State(weights, means, variances, state.camera, value)
         if abs(value - before) < _TOLERANCE:
             break
         before = value
@@ -305,11 +172,11 @@ def _improved(grid: _Grid, state: _State) -> _State | None:
         weights = totals / totals.sum()
         means = parts @ grid.places / totals
         squares = (grid.places - means[:, None]) ** 2
-        variances = np.maximum((squares * parts).sum(axis=1) / totals, _LEAST_VARIANCE)
+        variances = np.maximum((squares * parts).sum(axis=1) / totals, LEAST_VARIANCE)
     return state
 
 
-def _climbed(grid: _Grid, start: _State, camera: Camera) -> _State:
+def _climbed(grid: Grid, start: State, camera: Camera) -> State:
     """Return the most likely state near a start."""
     from scipy.optimize import minimize
 
@@ -317,14 +184,14 @@ def _climbed(grid: _Grid, start: _State, camera: Camera) -> _State:
     begin = np.array([math.log(start.weights[1] / start.weights[0]), *start.means, 0.0, 0.0])
     steps = np.array([0.2, *(0.2 * sds), 0.2, 0.2])
 
-    def state(x: FloatArray) -> _State:
+    def state(x: FloatArray) -> State:
         odds, lower, upper, *logs = begin + steps * x
         share = 1 / (1 + math.exp(-min(max(odds, -20.0), 20.0)))
         variances = start.variances * np.exp(np.clip(logs, -10.0, 10.0))
-        return _State(
+        return State(
             np.array([1 - share, share]),
             np.array([lower, upper]),
-            np.maximum(variances, _LEAST_VARIANCE),
+            np.maximum(variances, LEAST_VARIANCE),
             camera,
         )
 
@@ -337,10 +204,10 @@ def _climbed(grid: _Grid, start: _State, camera: Camera) -> _State:
 
     found = minimize(loss, np.zeros(5), method="BFGS", options={"gtol": 0.05, "maxiter": 100})
     best = state(np.asarray(found.x))
-    return _State(best.weights, best.means, best.variances, camera, -float(found.fun))
+    return State(best.weights, best.means, best.variances, camera, -float(found.fun))
 
 
-def _result(grid: _Grid, state: _State, single: float) -> SkewedModes | None:
+def _result(grid: Grid, state: State, single: float) -> SkewedModes | None:
     if not (state.weights.min() > 0 and state.means[1] > state.means[0]):
         return None
     densities = grid.densities(state)
@@ -376,14 +243,14 @@ def _result(grid: _Grid, state: _State, single: float) -> SkewedModes | None:
     )
 
 
-def _certainty(grid: _Grid, state: _State) -> float:
+def _certainty(grid: Grid, state: State) -> float:
     """Return the variance of a counted share over that of the weight, by Fisher's information."""
     at = np.array([state.weights[1], *state.means, *state.variances])
     sds = np.sqrt(state.variances)
     steps = 0.01 * np.array([state.weights.prod(), *sds, *state.variances])
 
     def density(x: FloatArray) -> FloatArray:
-        moved = _State(np.array([1 - x[0], x[0]]), x[1:3], x[3:], state.camera)
+        moved = State(np.array([1 - x[0], x[0]]), x[1:3], x[3:], state.camera)
         return grid.with_outliers(moved.weights, grid.densities(moved))
 
     slopes = [(density(at + step) - density(at - step)) / 2 for step in np.diag(steps)]
