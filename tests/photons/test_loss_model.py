@@ -285,3 +285,7 @@ def test_equal_models_are_one_key():
 def test_fractions_of_atoms_are_refused():
     with pytest.raises(ValueError, match="pairs of atom numbers"):
         LossModel((1, 2, 3), {(2.5, 1): 1.0}, 1.0)
+    with pytest.raises(ValueError, match=r"whole numbers of atoms, found 1\.5"):
+        PAPER.sample(1.5, 3)
+    with pytest.raises(ValueError, match="shots not below 0, found -3"):
+        PAPER.sample(1, -3)

@@ -203,7 +203,12 @@ class LossModel:
         ValueError
             If there are more atoms than the model has, or fewer than none.
         """
-        state = np.array(atoms, dtype=np.int64)
+        given = np.asarray(atoms)
+        state = np.array(given, dtype=np.int64)
+        if (state != given).any():
+            raise ValueError(f"expected whole numbers of atoms, found {atoms!r:.60}")
+        if size is not None and size < 0:
+            raise ValueError(f"expected a number of shots not below 0, found {size}")
         if state.ndim == 0:
             state = np.full(1 if size is None else size, state)
         if state.ndim != 1 or (size is not None and len(state) != size):
