@@ -22,13 +22,14 @@ def summary(result: CountResult) -> str:
     )
     doubts = len(result.remarks)
     more = f"; {doubts} doubt{'s' * (doubts > 1)}, see below the table" if doubts else ""
-    return f"{result.sample.total} shots: {shares}{more}."
+    shots = result.sample.total
+    return f"{shots} shot{'s' * (shots != 1)}: {shares}{more}."
 
 
 def sites_summary(sites: SiteResult) -> str:
     """Say in a line what the thresholds of sites tell."""
     number, shots = sites.called.shape[:2]
-    words = f"{number} region{'s' * (number != 1)}, {shots} shots"
+    words = f"{number} region{'s' * (number != 1)}, {shots} shot{'s' * (shots != 1)}"
     known = int(np.isfinite(sites.threshold).sum())
     if not known:
         return f"{words}: no threshold is found in any of them."
