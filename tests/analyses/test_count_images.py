@@ -9,7 +9,7 @@ import xarray as xr
 
 from napari_coldatoms import photons
 from napari_coldatoms.analyses.count_images import CountSites, pictures_of, read_labels
-from napari_coldatoms.analyses.count_sites import count_sites
+from napari_coldatoms.analyses.counted_sites import count_sites
 from napari_coldatoms.images.stack import make_stack
 from napari_coldatoms.readers.errors import ReadError
 

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_coldatoms import photons
 from napari_coldatoms.analyses.count_atoms import CountAtoms
-from napari_coldatoms.analyses.count_sites import count_sites
+from napari_coldatoms.analyses.counted_sites import count_sites
 from napari_coldatoms.images.stack import make_stack
 from napari_coldatoms.photons.compiled import compile_elsewhere, is_compiled
 from napari_coldatoms.widgets import count_jobs, memory
@@ -589,6 +589,16 @@ def test_it_fits_a_small_screen(viewer, filled, finished) -> None:
         opened.expand(animate=False)
     filled.source.regions_fold.expand(animate=False)
     assert filled.minimumSizeHint().width() <= 420
+
+
+def test_changed_parameters_are_told(filled, finished) -> None:
+    filled.exposure.setValue(2.0)
+    assert "run again" not in filled.status.text()  # nothing is shown yet
+    filled.run()
+    finished(filled)
+    filled.exposure.setValue(1.0)
+    assert filled.status.text() == "The parameters have changed: run again."
+    assert filled.result is not None
 
 
 def test_controls_have_names_and_tooltips(filled) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     )
     from napari_coldatoms.analyses.count_atoms import CountAtoms
     from napari_coldatoms.analyses.count_files import CountFiles
-    from napari_coldatoms.analyses.count_sites import count_sites
+    from napari_coldatoms.analyses.counted_sites import count_sites
     from napari_coldatoms.analyses.detect_clouds import DetectClouds
     from napari_coldatoms.analyses.make_picture import MakePicture
     from napari_coldatoms.analyses.recipes import apply, follow
@@ -30,7 +30,7 @@ _PUBLIC = {
     "MakePicture": "make_picture",
     "ReconstructLattice": "reconstruct_lattice",
     "apply": "recipes",
-    "count_sites": "count_sites",
+    "count_sites": "counted_sites",
     "follow": "recipes",
     "load_calibration": "calibration_file",
     "process": "batch",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 
-from napari_coldatoms.analyses.count_sites import SiteResult, count_sites
+from napari_coldatoms.analyses.counted_sites import SiteResult, count_sites
 from napari_coldatoms.analyses.lattice_images import frames_of_atoms
 from napari_coldatoms.backend.analysis import check
 from napari_coldatoms.images.stack import StackError, is_raw

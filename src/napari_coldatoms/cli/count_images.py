@@ -19,7 +19,7 @@ from napari_coldatoms.readers.count_meaning import Layout
 if TYPE_CHECKING:
     import xarray as xr
 
-    from napari_coldatoms.analyses.count_sites import SiteResult
+    from napari_coldatoms.analyses.counted_sites import SiteResult
 
 _COLUMNS = {
     name: name.replace("_", " ")

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QScrollArea, QVBoxLayout, Q
 from napari_coldatoms.analyses.count_atoms import CountAtoms
 from napari_coldatoms.analyses.count_export import export
 from napari_coldatoms.analyses.count_result import CountResult
-from napari_coldatoms.analyses.count_sites import SiteResult
+from napari_coldatoms.analyses.counted_sites import SiteResult
 from napari_coldatoms.backend.analysis import to_dict
 from napari_coldatoms.photons.histogram import (
     Counts,
@@ -119,6 +119,8 @@ class CountAtomsWidget(JobWidget):
         )
         self._lay_out()
 
+        self.form.changed.connect(self._on_parameters)
+        self.exposure.valueChanged.connect(self._on_parameters)
         self.source.changed.connect(self._on_counts)
         self.source.counted.connect(self._on_counted)
         self.results.place_asked.connect(self._on_place_asked)
@@ -315,6 +317,11 @@ class CountAtomsWidget(JobWidget):
         super()._on_finished()
         if not self.busy:
             self.source.go_on()
+
+    def _on_parameters(self, *_: object) -> None:
+        """Say that what is shown was fitted with other parameters."""
+        if self.fitted is not None and not self.busy:
+            self.say("The parameters have changed: run again.")
 
     def _on_counts(self) -> None:
         """Show other counts; what was fitted is not of them."""

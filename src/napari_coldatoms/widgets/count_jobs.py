@@ -17,7 +17,7 @@ from napari_coldatoms.analyses.count_atoms import CountAtoms
 from napari_coldatoms.analyses.count_files import CountFiles
 from napari_coldatoms.analyses.count_images import pictures_of
 from napari_coldatoms.analyses.count_result import CountResult
-from napari_coldatoms.analyses.count_sites import SiteResult, count_sites
+from napari_coldatoms.analyses.counted_sites import SiteResult, count_sites
 from napari_coldatoms.photons.camera_gain import CameraGain
 from napari_coldatoms.photons.compiled import compile_elsewhere, is_compiled
 from napari_coldatoms.photons.controls import ControlFit

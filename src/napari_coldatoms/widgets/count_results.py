@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHeaderView, QTabWidget, QVBoxLayout, QWidget
 
 from napari_coldatoms.analyses.count_result import CountResult
-from napari_coldatoms.analyses.count_sites import SiteResult
+from napari_coldatoms.analyses.counted_sites import SiteResult
 from napari_coldatoms.photons.checks import CountChecks
 from napari_coldatoms.widgets.base import button, row
 from napari_coldatoms.widgets.control_plots import ControlsPlot

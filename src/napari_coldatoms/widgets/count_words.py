@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_coldatoms.analyses.count_result import CountResult
-from napari_coldatoms.analyses.count_sites import SiteResult
+from napari_coldatoms.analyses.counted_sites import SiteResult
 from napari_coldatoms.photons.controls import ControlFit
 from napari_coldatoms.photons.goodness import Goodness, p_words
 from napari_coldatoms.widgets.count_places import title_of

@@ -45,7 +45,7 @@ class SiteTable(ResultTable):
         Parameters
         ----------
         table : pandas.DataFrame or None
-            One row per site, as from `analyses.count_sites`: any columns; those of shares, between
+            One row per site, as from `count_sites`: any columns; those of shares, between
             0 and 1, are shown in %, and ``<name>_low`` and ``<name>_high``, the ends of its
             interval, as a standard error; ``attrs["level"]`` says how many of them the interval
             is. None shows nothing.

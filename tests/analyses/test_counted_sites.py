@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from napari_coldatoms import photons
-from napari_coldatoms.analyses.count_sites import SiteResult, count_sites
+from napari_coldatoms.analyses.counted_sites import SiteResult, count_sites
 from napari_coldatoms.images.regions import region_masks
 from napari_coldatoms.photons.site_counts import SiteCounts
 
