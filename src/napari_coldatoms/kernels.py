@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from time import sleep
 from types import ModuleType
@@ -30,6 +31,11 @@ def kernels_of(module: ModuleType) -> list[Any]:
 def are_compiled(kernels: Iterable[Any]) -> bool:
     """Return whether compiled functions lie on disk, newer than their source."""
     return all(map(_is_compiled, kernels))
+
+
+def modules_are_compiled(names: Iterable[str]) -> bool:
+    """Return whether all compiled functions of modules, by their full names, lie on disk."""
+    return all(are_compiled(kernels_of(import_module(name))) for name in names)
 
 
 def _is_compiled(kernel: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from napari_coldatoms.analyses.count_result import CountResult
 from napari_coldatoms.backend.analysis import ParameterError, check
-from napari_coldatoms.photons.bootstrap import Intervals, quiet_bootstrap
+from napari_coldatoms.photons.bootstrap import Intervals, bootstrap
 from napari_coldatoms.photons.checks import check_controls, check_counts
 from napari_coldatoms.photons.control_setting import Channel, loss_channels
 from napari_coldatoms.photons.controls import ControlFit, fit_histograms
@@ -227,7 +227,7 @@ class CountAtoms:
     def _intervals(
         self, data: Histogram, known: ControlFit, tell: Callable[[int], None]
     ) -> Intervals:
-        result, _ = quiet_bootstrap(
+        return bootstrap(
             data,
             known,
             resamples=self.resamples,
@@ -238,8 +238,8 @@ class CountAtoms:
             likelihood=self.likelihood,
             basis=self.basis,
             progress=lambda done, _: tell(done),
+            quiet=True,  # the result tells the doubts
         )
-        return result
 
     def _thresholds(self, known: ControlFit) -> Thresholds | None:
         """Return the best cuts for equally frequent atom numbers; None where counts do not rise."""

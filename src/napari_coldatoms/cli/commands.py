@@ -21,9 +21,10 @@ from napari_coldatoms.analyses.make_picture import MakePicture
 from napari_coldatoms.analyses.recipes import follow
 from napari_coldatoms.backend.analysis import Analysis, to_dict
 from napari_coldatoms.backend.recipe import Recipe, RecipeError
-from napari_coldatoms.backend.tables import check_suffix, write_table
+from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, PARTLY, UsageError
 from napari_coldatoms.cli.flags import build, flags
+from napari_coldatoms.cli.names import check_folder, check_tables
 from napari_coldatoms.cli.report import print_table, progress_bar, report
 
 if TYPE_CHECKING:
@@ -135,15 +136,7 @@ def process_files(
         raise UsageError("expected camera files or folders, found none")
     if workers < 1:
         raise UsageError(f"--workers: expected a whole number of at least 1, found {workers}")
-    for flag, path in {"output": output, **wanted}.items():
-        if path is None:
-            continue
-        # before the work, not after it
-        try:
-            check_suffix(path)
-        except ValueError as error:
-            raise UsageError(f"--{flag}: {error}") from error
-        check_folder(path)
+    check_tables({"output": output, **wanted})
     if layers is not None:
         layers.mkdir(parents=True, exist_ok=True)
     with _interruptible() as stopped, _pool(workers) as executor, progress_bar(quiet) as progress:
@@ -179,12 +172,6 @@ def _code(batch: Batch) -> int:
     if batch.analysed == 0:
         return NOTHING
     return PARTLY if len(batch.failures) else DONE
-
-
-def check_folder(path: Path) -> None:
-    """Raise `UsageError` where a file cannot be written, for want of its folder."""
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path}: expected an existing folder, found no {path.parent}")
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, NOTHING, PARTLY, UsageError
 from napari_coldatoms.cli.commands import Quiet, SavedRecipe
 from napari_coldatoms.cli.count_images import SiteFiles, count_in_images
-from napari_coldatoms.cli.count_names import RECIPES, check_apart, check_name, check_tables
 from napari_coldatoms.cli.flags import build, flags
+from napari_coldatoms.cli.names import RECIPES, check_apart, check_name, check_tables
 from napari_coldatoms.cli.report import print_table, progress_bar
 from napari_coldatoms.photons.goodness import p_words
 from napari_coldatoms.readers.count_files import is_count_file

@@ -31,10 +31,10 @@ from napari_coldatoms.cli.commands import (
     Quiet,
     SavedRecipe,
     Workers,
-    check_folder,
     process_files,
 )
 from napari_coldatoms.cli.flags import build, flags
+from napari_coldatoms.cli.names import check_folder
 from napari_coldatoms.cli.report import progress_bar
 from napari_coldatoms.images.stack import StackError
 

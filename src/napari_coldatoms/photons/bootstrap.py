@@ -86,6 +86,7 @@ def bootstrap(
     basis: Basis = "auto",
     rebin: Rebin = "adaptive",
     progress: Callable[[int, int], None] | None = None,
+    quiet: bool = False,
 ) -> Intervals:
     """Return intervals of the probabilities of atom numbers, by the bootstrap.
 
@@ -115,6 +116,8 @@ def bootstrap(
         Random generator or seed.
     progress : callable, optional
         Called with (resamples done, all) now and then. What it raises ends the work.
+    quiet : bool
+        Leave doubts to the result's `remarks`, without warnings.
 
     Returns
     -------
@@ -133,45 +136,12 @@ def bootstrap(
         As `fit_atom_numbers`; if there are fewer than 2 resamples, the level is not between 0 and
         1, or there are blocks without an order of the shots, or longer than these.
     """
-    result, doubts = quiet_bootstrap(
-        histogram(counts),
-        model_or_controls,
-        single_atom_loss=single_atom_loss,
-        resamples=resamples,
-        resample_controls=resample_controls,
-        block=block,
-        level=level,
-        rng=rng,
-        likelihood=likelihood,
-        basis=basis,
-        rebin=rebin,
-        progress=progress,
-    )
-    tell(doubts)
-    return result
-
-
-def quiet_bootstrap(
-    data: Histogram,
-    model_or_controls: LossModel | ControlFit | CountsByAtomNumber,
-    *,
-    single_atom_loss: float | None = None,
-    resamples: int = 100,
-    resample_controls: bool = True,
-    block: int | None = None,
-    level: float = 0.68,
-    rng: np.random.Generator | int | None = None,
-    likelihood: Likelihood = "poisson",
-    basis: Basis = "auto",
-    rebin: Rebin = "adaptive",
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Intervals, list[str]]:
-    """Do as `bootstrap` does, without a warning; return the doubts apart."""
     if isinstance(resamples, bool) or resamples != int(resamples) or resamples < 2:
         raise ValueError(f"expected at least 2 resamples, found {resamples}")
     if not 0 < level < 1:
         raise ValueError(f"expected a level between 0 and 1, found {level}")
     generator = np.random.default_rng(rng)
+    data = histogram(counts)
     if block is not None and data.in_order is None:
         raise ValueError("expected counts in the order of the shots for blocks, found a histogram")
     setting = fit_setting(
@@ -216,7 +186,9 @@ def quiet_bootstrap(
     missed = int((gap > setting.tolerance(data.total)).sum())
     if missed > _FEW * resamples:
         doubts.append(f"the optimum was not reached in {missed} of {resamples} resamples")
-    return intervals(samples, fit.probabilities, level, (*setting.notes, *doubts)), doubts
+    if not quiet:
+        tell(doubts)
+    return intervals(samples, fit.probabilities, level, (*setting.notes, *doubts))
 
 
 def intervals(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from importlib import import_module
 
 from napari_coldatoms import kernels
 
@@ -33,7 +32,7 @@ MODULES = (
 
 def is_compiled() -> bool:
     """Return whether all kernels lie on disk, newer than their source."""
-    return all(kernels.are_compiled(kernels.kernels_of(import_module(name))) for name in MODULES)
+    return kernels.modules_are_compiled(MODULES)
 
 
 def compile_elsewhere(cancel: Callable[[], bool] | None = None) -> bool:

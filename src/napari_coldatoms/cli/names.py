@@ -1,4 +1,4 @@
-"""Names of the files that `count` writes: looked at before the work, not after it."""
+"""Names of the files that commands write: looked at before the work, not after it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from pathlib import Path
 
 from napari_coldatoms.backend.tables import check_suffix
 from napari_coldatoms.cli import UsageError
-from napari_coldatoms.cli.commands import check_folder
 
 RECIPES = (".yaml", ".yml")
+
+
+def check_folder(path: Path) -> None:
+    """Raise `UsageError` where a file cannot be written, for want of its folder."""
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: expected an existing folder, found no {path.parent}")
 
 
 def check_tables(tables: Mapping[str, Path | None]) -> None:
