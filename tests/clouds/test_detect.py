@@ -207,7 +207,9 @@ def test_from_raw_frames_to_clouds():
 
 def test_unknown_names_are_refused():
     picture = noisy(CLOUD)
-    with pytest.raises(ValueError, match="expected method one of threshold, found 'magic'"):
+    with pytest.raises(
+        ValueError, match="expected method one of threshold, mask-rcnn, found 'magic'"
+    ):
         detect(picture, method="magic")
     with pytest.raises(ValueError, match=r"significance.*found 'threshhold'"):
         detect(picture, threshhold=3)

@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.clouds.cloud import Cloud
-from napari_coldatoms.clouds.fit import check_region, fit_pixels, region
+from napari_coldatoms.clouds.detection import Detection
+from napari_coldatoms.clouds.fit import check_region
 from napari_coldatoms.clouds.fit_result import GaussianFit
+from napari_coldatoms.clouds.fit_together import FitSettings, fit_together
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.moments import amplitude
+from napari_coldatoms.clouds.network_options import NetworkOptions
+from napari_coldatoms.clouds.network_process import detect_with_network
+from napari_coldatoms.clouds.network_regions import region_of
 from napari_coldatoms.clouds.noise import histogram_peak
-from napari_coldatoms.clouds.picture import Frame, frame_of, pixels_of
+from napari_coldatoms.clouds.picture import frame_of, pixels_of
 from napari_coldatoms.clouds.seeds import gaussian_of, seed_of
 from napari_coldatoms.clouds.threshold import Region, ThresholdOptions, segment
 
-METHODS = ("threshold",)
+OPTIONS: dict[str, type[ThresholdOptions] | type[NetworkOptions]] = {
+    "threshold": ThresholdOptions,
+    "mask-rcnn": NetworkOptions,
+}
+METHODS = tuple(OPTIONS)
 """Names of the methods of `detect`."""
 
-# a neighbour that leaves less than this part of its peak in a region does not matter there
-_NEGLIGIBLE = 1e-3
-# fits beside each other are repeated until none moves by more than this part of its error
-_SETTLED = 0.03
-_MAX_SWEEPS = 12
+
+@dataclass(frozen=True)
+class _Found:
+    """A cloud that was found: its pixels, its Gaussian without peak, where its fit begins."""
+
+    label: str
+    score: float
+    significance: float
+    region: Region
+    shape: Gaussian2D
+    seed: Gaussian2D
 
 
 def detect(
     picture: Any,
     *,
-    method: str = "threshold",
+    method: Literal["threshold", "mask-rcnn"] = "threshold",
     fit: bool = True,
     roi_factor: float = 2.0,
     binning: int = 1,
@@ -47,8 +63,10 @@ def detect(
     picture : (ny, nx) array or DataArray
         Optical depth, fluorescence: clouds are brighter than the background. Not-finite pixels
         are left out.
-    method : "threshold"
-        How clouds are found.
+    method : "threshold" or "mask-rcnn"
+        How clouds are found: by what stands out of the noise, or by a neural network (Hofer et al.
+        2021, arXiv:2011.10536) that tells classes apart and separates clouds that overlap. The
+        network computes in a process of its own, which is started on first use.
     fit : bool
         Whether to fit them; else only masks and what follows from them.
     roi_factor, binning
@@ -59,46 +77,144 @@ def detect(
     angle : float
         Angle (rad) of the fixed ``wx`` axis.
     **options
-        Of the method: the fields of `ThresholdOptions`.
+        Of the method: the fields of `ThresholdOptions` or of `NetworkOptions`.
 
     Returns
     -------
     list of Cloud
-        Highest score first. The score of a cloud of significance z is ``z / (z + z_min)``, one half
-        at the detection threshold.
+        Highest score first. With thresholds the score of a cloud of significance z is
+        ``z / (z + z_min)``, one half at the detection threshold; the network gives its own.
 
     Raises
     ------
     ValueError
-        If the picture is not a single two-dimensional one, or the method or an option unknown.
+        If the picture is not a single two-dimensional one, or the method or an option unknown, or
+        the file of weights none (`WeightsError`).
+    NetworkError
+        If the network's process ended more than once.
     """
     if method not in METHODS:
         raise ValueError(f"expected method one of {', '.join(METHODS)}, found {method!r}")
+    kind = OPTIONS[method]
+    known = [f.name for f in fields(kind)]
+    if unknown := [name for name in options if name not in known]:
+        raise ValueError(
+            f"expected options of method {method!r} ({', '.join(known)}), found {unknown[0]!r}"
+        )
+    chosen = kind(**options)
+    settings = _settings(picture, roi_factor, binning, axes, angle)
+    pixels = pixels_of(picture)
+    if isinstance(chosen, NetworkOptions):
+        (detections,) = detect_with_network(
+            [pixels], weights=chosen.weights, device=chosen.device, least_score=chosen.score
+        )
+        return _clouds_of(pixels, detections, settings, fit=fit)
+    found, level = _by_threshold(pixels, chosen)
+    return _clouds(pixels, found, settings, fit=fit, level=level)
+
+
+def clouds_of(
+    picture: Any,
+    detections: Iterable[Detection],
+    *,
+    fit: bool = True,
+    roi_factor: float = 2.0,
+    binning: int = 1,
+    axes: Literal["cloud", "fixed"] = "cloud",
+    angle: float = 0.0,
+) -> list[Cloud]:
+    """Return the clouds of a picture in which a network has found them already.
+
+    What `detect` does with the network's detections: for those who ask it for many pictures at
+    once with `detect_with_network`. Parameters and result are those of `detect`.
+
+    Parameters
+    ----------
+    picture : (ny, nx) array or DataArray
+    detections : iterable of Detection
+        Of this picture.
+    fit, roi_factor, binning, axes, angle
+        See `detect`.
+    """
+    settings = _settings(picture, roi_factor, binning, axes, angle)
+    pixels = pixels_of(picture)
+    return _clouds_of(pixels, detections, settings, fit=fit)
+
+
+def _clouds_of(
+    pixels: NDArray[np.float64],
+    detections: Iterable[Detection],
+    settings: FitSettings,
+    *,
+    fit: bool,
+) -> list[Cloud]:
+    found = [_of_network(each, pixels) for each in detections]
+    # the network has seen the whole cloud: what a fit finds elsewhere is another one
+    return _clouds(pixels, found, replace(settings, stay=True), fit=fit)
+
+
+def _settings(
+    picture: Any, roi_factor: float, binning: int, axes: str, angle: float
+) -> FitSettings:
     if axes not in ("cloud", "fixed"):
         raise ValueError(f"expected axes 'cloud' or 'fixed', found {axes!r}")
     check_region(roi_factor, binning)
-    known = [f.name for f in fields(ThresholdOptions)]
-    if unknown := [name for name in options if name not in known]:
-        raise ValueError(
-            f"expected options of method 'threshold' ({', '.join(known)}), found {unknown[0]!r}"
-        )
-    thresholds = ThresholdOptions(**options)
-    pixels = pixels_of(picture)
-    frame = frame_of(picture)
     theta = angle if axes == "fixed" else None
-    regions, space = segment(pixels, thresholds)
-    if space is None or not regions:
+    return FitSettings(roi_factor, int(binning), theta, frame_of(picture))
+
+
+def _by_threshold(
+    pixels: NDArray[np.float64], options: ThresholdOptions
+) -> tuple[list[_Found], float | None]:
+    """Return what stands out of the noise, and the level of the background."""
+    regions, space = segment(pixels, options)
+    least = options.significance
+    found = [
+        _Found(
+            "cloud",
+            each.significance / (each.significance + least),
+            each.significance,
+            each,
+            gaussian_of(each),
+            seed_of(each),
+        )
+        for each in regions
+    ]
+    return found, None if space is None else float(space.background)
+
+
+def _of_network(detection: Detection, pixels: NDArray[np.float64]) -> _Found:
+    found, shape = region_of(detection, (pixels.shape[0], pixels.shape[1]))
+    return _Found(detection.label, detection.score, math.nan, found, shape, shape)
+
+
+def _clouds(
+    pixels: NDArray[np.float64],
+    found: Sequence[_Found],
+    settings: FitSettings,
+    *,
+    fit: bool,
+    level: float | None = None,
+) -> list[Cloud]:
+    """Return the clouds that were found with peak, background and fit.
+
+    `level` is the background of a picture that is all clouds, if it is known.
+    """
+    if not found or not np.isfinite(pixels).any():
         return []
-    shapes = [_along(gaussian_of(r), theta) for r in regions]
+    regions = [each.region for each in found]
     outside = pixels[~_union(regions, pixels.shape)]
-    background = histogram_peak(outside) if np.isfinite(outside).any() else float(space.background)
-    gaussians = [amplitude(shape, pixels, background) for shape in shapes]
-    fits: list[GaussianFit | None] = [None] * len(regions)
+    if np.isfinite(outside).any():
+        level = histogram_peak(outside)
+    elif level is None:
+        level = histogram_peak(pixels)
+    gaussians = [amplitude(_along(each.shape, settings.theta), pixels, level) for each in found]
+    fits: list[GaussianFit | None] = [None] * len(found)
     if fit:
-        fits = list(_fit_all(pixels, regions, roi_factor, int(binning), theta, frame))
+        fits = list(fit_together(pixels, regions, [each.seed for each in found], settings))
     clouds = [
-        _cloud(r, g, f, thresholds.significance, pixels.shape, frame)
-        for r, g, f in zip(regions, gaussians, fits, strict=True)
+        _cloud(each, gaussian, fitted, pixels.shape, settings)
+        for each, gaussian, fitted in zip(found, gaussians, fits, strict=True)
     ]
     return sorted(clouds, key=lambda cloud: -cloud.score)
 
@@ -114,7 +230,7 @@ def _along(shape: Gaussian2D, theta: float | None) -> Gaussian2D:
     return replace(shape, wx=2 * math.sqrt(along), wy=2 * math.sqrt(across), theta=theta)
 
 
-def _union(regions: list[Region], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _union(regions: Sequence[Region], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     union = np.zeros(shape, dtype=bool)
     for r in regions:
         y, x = r.offset
@@ -122,120 +238,25 @@ def _union(regions: list[Region], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return union
 
 
-def _fit_all(
-    pixels: NDArray[np.float64],
-    regions: list[Region],
-    roi_factor: float,
-    binning: int,
-    theta: float | None,
-    frame: Frame | None,
-) -> list[GaussianFit]:
-    """Fit every region; neighbours first are left out, then their models are subtracted."""
-    seeds = [seed_of(r) for r in regions]
-    fits = []
-    for index, seed in enumerate(seeds):
-        others = [r for k, r in enumerate(regions) if k != index]
-        cropped = _without(pixels, others, region(seed, pixels.shape, 2 * roi_factor))
-        fits.append(
-            fit_pixels(
-                cropped, seed, roi_factor=roi_factor, binning=binning, theta=theta, frame=frame
-            )
-        )
-    if len(fits) == 1:
-        return fits
-    for _ in range(_MAX_SWEEPS):
-        moved = 0.0
-        for index, before in enumerate(fits):
-            models = [f.gaussian if f.success else None for f in fits]
-            after = _beside(pixels, before, index, models, roi_factor, binning, theta, frame)
-            if after is not before:
-                moved = max(moved, _shift(before, after))
-                fits[index] = after
-        if moved < _SETTLED:
-            break
-    return fits
-
-
-def _shift(before: GaussianFit, after: GaussianFit) -> float:
-    """Return the largest change of centre and covariance matrix, in standard errors."""
-    old, new, error = before.gaussian, after.gaussian, after.stderr
-    widths = (old.wx + old.wy - new.wx - new.wy) / math.hypot(error.wx, error.wy)
-    return max(abs(old.x0 - new.x0) / error.x0, abs(old.y0 - new.y0) / error.y0, abs(widths))
-
-
-def _without(
-    pixels: NDArray[np.float64], others: list[Region], box: tuple[int, int, int, int]
-) -> NDArray[np.float64]:
-    """Return the picture with other clouds' pixels NaN; itself where none are near the box."""
-    out = pixels
-    for other in others:
-        y, x = other.offset
-        height, width = other.mask.shape
-        if y >= box[2] or x >= box[3] or y + height <= box[0] or x + width <= box[1]:
-            continue
-        if out is pixels:
-            out = pixels.copy()
-        out[y : y + height, x : x + width][other.mask] = np.nan
-    return out
-
-
-def _beside(
-    pixels: NDArray[np.float64],
-    fit: GaussianFit,
-    index: int,
-    models: list[Gaussian2D | None],
-    roi_factor: float,
-    binning: int,
-    theta: float | None,
-    frame: Frame | None,
-) -> GaussianFit:
-    """Return a fit repeated with the models of its neighbours subtracted from the picture."""
-    if not fit.success:
-        return fit
-    y0, x0, y1, x1 = region(fit.gaussian, pixels.shape, 2 * roi_factor)
-    rows, columns = np.arange(y0, y1)[:, None], np.arange(x0, x1)[None, :]
-    rest: NDArray[np.float64] | None = None
-    for k, model in enumerate(models):
-        if k == index or model is None:
-            continue
-        profile = model.profile(rows, columns)
-        if profile.size and profile.max() > _NEGLIGIBLE:
-            if rest is None:
-                rest = pixels.copy()
-            rest[y0:y1, x0:x1] -= model.peak * profile
-    if rest is None:
-        return fit
-    again = fit_pixels(
-        rest,
-        fit.gaussian,
-        roi_factor=roi_factor,
-        binning=binning,
-        theta=theta,
-        frame=frame,
-    )
-    return again if again.success else fit
-
-
 def _cloud(
-    found: Region,
+    found: _Found,
     gaussian: Gaussian2D,
     fit: GaussianFit | None,
-    least: float,
     shape: tuple[int, ...],
-    frame: Frame | None,
+    settings: FitSettings,
 ) -> Cloud:
     best = fit.gaussian if fit is not None and fit.success else gaussian
-    physical = None if frame is None else best.scaled(frame.pixel_size, frame.origin)
+    frame = settings.frame
     return Cloud(
-        label="cloud",
-        score=found.significance / (found.significance + least),
+        label=found.label,
+        score=found.score,
         box=best.ellipse_box(),
         gaussian=gaussian,
         fit=fit,
         significance=found.significance,
-        crop=found.mask,
-        offset=found.offset,
+        crop=found.region.mask,
+        offset=found.region.offset,
         shape=(shape[0], shape[1]),
-        physical=physical,
+        physical=None if frame is None else best.scaled(frame.pixel_size, frame.origin),
         unit=None if frame is None else frame.unit,
     )
