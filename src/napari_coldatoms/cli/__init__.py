@@ -44,6 +44,7 @@ _COMMANDS = {
     "reconstruct": ("lattice", "Judge which sites of a lattice hold an atom."),
     "count": ("count", "Tell how often there were 0, 1, 2, ... atoms from photon counts."),
     "design": ("design", "Predict SNR and detection errors of a lattice, without any file."),
+    "evaluate": ("evaluate", "Judge a detector of clouds on simulated frames."),
     "demo": ("commands", "Show the main job on simulated shots."),
 }
 
