@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n auto --dist loadfile
 export COLDATOMS_TEST_DATA
 
-.PHONY: help demo test slow lint bench accuracy sweeps screenshots docs install clean
+.PHONY: help demo test slow lint bench accuracy sweeps screenshots weights docs install clean
 
 help:
 	@echo "make demo         the main job on the bundled sample"
@@ -19,6 +19,7 @@ help:
 	@echo "make accuracy     the full accuracy tables, recorded in docs/"
 	@echo "make sweeps       lattice estimators and photon counts beside the figures of their papers, drawn in docs/gallery"
 	@echo "make screenshots  the guide's pictures of the window, in docs/images"
+	@echo "make weights      the weights of the cloud network, trained on simulated frames (hours without a GPU; goes on when stopped)"
 	@echo "make docs         the documentation, in docs/_build/html"
 
 install: $(VENV)/.installed
@@ -74,6 +75,9 @@ sweeps: $(VENV)/.docs
 
 screenshots: install
 	sh tools/with_display.sh $(BIN)/python docs/screenshots.py
+
+weights: install
+	$(BIN)/python -m napari_coldatoms.clouds.train_shipped
 
 docs: $(VENV)/.docs
 	sh tools/with_display.sh $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
