@@ -46,7 +46,11 @@ class Learner:
         self._average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
 
     def learn(self, batch: Batch, rate: float) -> dict[str, float]:
-        """Take a step at a learning rate, and return the parts of the loss before it."""
+        """Take a step at a learning rate, and return the parts of the loss before it.
+
+        A step whose loss or gradient is not finite is left out: nothing changes, and what is
+        returned has NaN.
+        """
         number = batch.step.number
         # what is random in a step depends on nothing before it
         seed = np.random.SeedSequence((self.recipe.seed, _STEP, number)).generate_state(1)
@@ -56,6 +60,7 @@ class Learner:
             {name: each.to(self.device) for name, each in target.items()}
             for target in batch.targets
         ]
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         with self._autocast():
             losses = self.model(images, targets)
         for group in self._optimiser.param_groups:
@@ -63,13 +68,17 @@ class Learner:
         self._optimiser.zero_grad()
         total: Tensor = sum(each.float() for each in losses.values())
         total.backward()
-        if self.recipe.largest_gradient > 0:
-            torch.nn.utils.clip_grad_norm_(self._weights, self.recipe.largest_gradient)
+        largest = self.recipe.largest_gradient or torch.inf
+        norm = torch.nn.utils.clip_grad_norm_(self._weights, largest)
+        if not torch.isfinite(total.detach() + norm):
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(buffers[name])
+            return dict.fromkeys((_plain(name) for name in losses), float("nan"))
         self._optimiser.step()
         if self.recipe.averaging > 0:
             # the first weights are forgotten soon
             self._follow(min(self.recipe.averaging, (number + 1) / (number + 20)))
-        return {name.removeprefix("loss_"): each.item() for name, each in losses.items()}
+        return {_plain(name): each.item() for name, each in losses.items()}
 
     def weights(self) -> Mapping[str, Tensor]:
         """Return the weights to be kept: the average, or the latest ones without averaging."""
@@ -121,6 +130,10 @@ class Learner:
                 average.lerp_(tensor, 1 - kept)
             else:
                 average.copy_(tensor)
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("loss_")
 
 
 def _precision(recipe: Recipe, device: torch.device) -> str:

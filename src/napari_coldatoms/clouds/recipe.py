@@ -100,7 +100,7 @@ class Recipe:
         float, {"tooltip": "per step, times the rate", "min": 0.0, "max": 1.0}
     ] = 0.02
     batch: Annotated[int, {"tooltip": "pictures in a step", "min": 1, "max": 1024}] = 8
-    epochs: Annotated[int, {"tooltip": "how often each picture is seen", "min": 1}] = 4
+    epochs: Annotated[int, {"tooltip": "how often each picture is seen", "min": 1}] = 3
     schedule: Annotated[Schedule, {"tooltip": "of the learning rate"}] = "one-cycle"
     decay_epochs: Annotated[
         int, {"tooltip": "epochs between changes of the rate, of the schedule step", "min": 1}

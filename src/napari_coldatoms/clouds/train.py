@@ -45,6 +45,8 @@ BEST, LAST, CHECKPOINT, HISTORY = (
 
 # pictures that are looked at together when a network is judged
 _TOGETHER = 8
+# after so many steps without a finite loss a training ends
+_MOST_LEFT_OUT = 20
 # more threads than this prepare no more samples
 _MOST_THREADS = 12
 
@@ -229,6 +231,8 @@ class _Run:
         self.sums: dict[str, float] = {}
         self.history: list[Epoch] = []
         self.seconds = 0.0
+        # steps in a row that were left out
+        self.left_out = 0
         self.learner: Learner
 
     def begin(self, start_weights: str | Path | None) -> None:
@@ -316,14 +320,18 @@ class _Run:
         step = batch.step
         rate = self.recipe.rate(step.number, len(self.steps), step.epoch)
         losses = self.learner.learn(batch, rate)
-        if not all(math.isfinite(each) for each in losses.values()):
-            raise TrainingError(
-                f"step {step.number + 1}: expected a finite loss, found {losses}; "
-                "try a lower learning rate"
-            )
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
         self.step += 1
+        if all(math.isfinite(each) for each in losses.values()):
+            self.left_out = 0
+            for name, value in losses.items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+        else:
+            self.left_out += 1
+            if self.left_out > _MOST_LEFT_OUT:
+                raise TrainingError(
+                    f"step {self.step}: expected a finite loss, found none in "
+                    f"{self.left_out} steps; try a lower learning rate"
+                )
         return losses
 
     def _close_epoch(self) -> Epoch:

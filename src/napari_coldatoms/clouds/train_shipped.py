@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Train the weights that come with the package.")
     parser.add_argument("--output", type=Path, default=Path("build/weights"), help="work folder")
     parser.add_argument("--weights", type=Path, default=SHIPPED, help="where the weights go")
-    parser.add_argument("--frames", type=int, default=20_000, help="frames to train on")
+    parser.add_argument("--frames", type=int, default=18_000, help="frames to train on")
     parser.add_argument("--epochs", type=int, default=OWN.epochs)
     parser.add_argument("--judged", type=int, default=300, help="frames of each validation set")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
