@@ -93,7 +93,8 @@ def normalised(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 def _level(values: NDArray[np.float32]) -> tuple[float, float]:
     """Return level and width of the background, clouds left out."""
     centre, width, _ = lower_side(np.sort(thinned(values.astype(np.float64), _SAMPLES)))
-    least = 1e-6 * max(float(np.ptp(values)), abs(centre)) or 1.0
+    # single precision is no noise
+    least = max(1e-6 * float(np.ptp(values)), 1e-5 * abs(centre)) or 1.0
     return centre, max(width, least)
 
 

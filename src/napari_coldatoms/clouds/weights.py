@@ -93,7 +93,8 @@ def read_card(path: str | Path) -> WeightsCard:
             header = file.read(size) if 2 <= size <= _LARGEST_HEADER else b""
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from None
-    if start[:2] == b"PK" or start[:1] == b"\x80":
+    # the first bytes of safetensors are a number: they may look like those of a pickle
+    if header[:1] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
         raise WeightsError(
             f"{path.name}: expected weights as safetensors, found a pickle such as torch.save "
             "writes; it was not opened, since it may run code"
