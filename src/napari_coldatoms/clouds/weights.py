@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -57,7 +56,7 @@ def save_weights(path: str | Path, tensors: Mapping[str, Tensor], card: WeightsC
     An existing file is replaced when the new one is complete.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     halved = {
@@ -67,14 +66,13 @@ def save_weights(path: str | Path, tensors: Mapping[str, Tensor], card: WeightsC
     too_large = [name for name, t in halved.items() if not torch.isfinite(t.float()).all()]
     if too_large:
         raise WeightsError(f"expected finite weights, found others in {too_large[0]}")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(halved, temporary, {"format": FORMAT, "card": json.dumps(asdict(card))})
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        # written by Python, so that others may read it where they may read other files
+        new.write_bytes(save(halved, {"format": FORMAT, "card": json.dumps(asdict(card))}))
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def read_card(path: str | Path) -> WeightsCard:
