@@ -15,7 +15,12 @@ import numpy as np
 from scipy.optimize import curve_fit
 
 import napari_coldatoms
-from benchmarks import calibration_accuracy, photon_accuracy, photon_intervals
+from benchmarks import (
+    calibration_accuracy,
+    network_accuracy,
+    photon_accuracy,
+    photon_intervals,
+)
 from benchmarks.bench_gaussian_fit import model
 from napari_coldatoms.clouds import Gaussian2D, detect, fit_gaussian, moments
 from napari_coldatoms.clouds.simulate import random_empty_triplet
@@ -351,6 +356,10 @@ def real_section() -> str:
     )
 
 
+def network_section() -> str:
+    return network_accuracy.section(table)
+
+
 def calibration_section() -> str:
     errors, pulls = calibration_accuracy.phase_errors(200)
     phases = [[len(errors), f"{rms(np.ravel(errors)):.3f} px", f"{np.abs(errors).max():.3f} px"]]
@@ -491,6 +500,7 @@ def main() -> int:
         flags_section,
         masks_section,
         real_section,
+        network_section,
         calibration_section,
         photons_section,
     ):

@@ -155,7 +155,7 @@ class Evaluation:
         lines += [
             "",
             f"At scores from 0.5: {self.found} found ({self.confused} as another class), "
-            f"{self.clouds - self.found} missed, {self.extra} where there is none",
+            f"{self.clouds - self.found} missed, {self.extra} that match none",
             "",
             errors_text(self.table("errors")),
             fits_text(self.table("fits")),
@@ -288,10 +288,9 @@ def _judge(
             own[FITS] = clouds[k].best
         others = {source: each[number] for source, each in estimates.items()}
         errors += cloud_errors(frame, number, {**own, **others}, references[number])
-        if references[number].success:
-            trials += fit_trials(
-                frame, pixels, clouds, number, k, references[number], unseeded=unseeded
-            )
+        trials += fit_trials(
+            frame, pixels, clouds, number, k, references[number], unseeded=unseeded
+        )
     return errors, trials
 
 
@@ -313,7 +312,9 @@ def _chunks(frames: Iterable[TrueFrame], size: int) -> Iterator[list[TrueFrame]]
 
 
 def _precision(kind: str, found: AveragePrecision) -> dict[str, float]:
-    return {f"{kind}_map": found.mean, f"{kind}_ap50": found.at_50, f"{kind}_ap75": found.at_75}
+    of_class = {f"{kind}_map_{label}": value for label, value in found.of_class.items()}
+    whole = {f"{kind}_map": found.mean, f"{kind}_ap50": found.at_50, f"{kind}_ap75": found.at_75}
+    return {**whole, **of_class}
 
 
 def _plain(rows: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:

@@ -51,8 +51,9 @@ class FitTrial:
         The frame has no other cloud.
     converged : bool
         The fit says that it succeeded.
-    correct : bool
-        It did, and is within three standard errors or 5 % of the fit from the truth.
+    correct : bool or None
+        It did, and is within three standard errors or 5 % of the fit from the truth; None where
+        that one failed.
     seconds : float
         How long it took; NaN where it was not timed.
     """
@@ -62,7 +63,7 @@ class FitTrial:
     kind: str
     alone: bool
     converged: bool
-    correct: bool
+    correct: bool | None
     seconds: float
 
 
@@ -89,7 +90,7 @@ def fit_trials(
     number, index : int
         Of the true cloud, and of the detected one.
     reference : GaussianFit
-        The successful fit from the truth.
+        The fit from the truth.
     unseeded : bool
         Whether to compare, in a frame of one cloud, with fits without a seed and with scipy's.
     """
@@ -109,15 +110,19 @@ def fit_trials(
         start = time.perf_counter()
         converged, gaussian = run()
         seconds = time.perf_counter() - start
-        right = converged and is_right(gaussian, reference)
+        right = _correct(converged, gaussian, reference)
         trials.append(FitTrial(frame.name, number, kind, alone, converged, right, seconds))
     own = found[index].fit
     if own is not None:
-        right = own.success and is_right(own.gaussian, reference)
+        right = _correct(own.success, own.gaussian, reference)
         trials.append(
             FitTrial(frame.name, number, AS_DETECTED, alone, own.success, right, math.nan)
         )
     return trials
+
+
+def _correct(converged: bool, found: Gaussian2D, reference: GaussianFit) -> bool | None:
+    return converged and is_right(found, reference) if reference.success else None
 
 
 def is_right(found: Gaussian2D, reference: GaussianFit) -> bool:

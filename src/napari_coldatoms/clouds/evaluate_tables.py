@@ -73,7 +73,8 @@ def fits_table(fits: Sequence[FitTrial]) -> DataFrame:
     -------
     DataFrame
         Columns frames (`ONE_CLOUD`, where all kinds of fits ran on the same clouds, or `ALL`),
-        kind, fits, converged and correct (shares, 0 to 1), median_seconds and total_seconds.
+        kind, fits, converged and correct (shares, 0 to 1; correct of those with a reference),
+        median_seconds and total_seconds.
     """
     import pandas as pd
 
@@ -96,12 +97,17 @@ def fits_table(fits: Sequence[FitTrial]) -> DataFrame:
                     kind,
                     len(chosen),
                     float(np.mean([fit.converged for fit in chosen])),
-                    float(np.mean([fit.correct for fit in chosen])),
+                    _share([fit.correct for fit in chosen]),
                     float(np.median(seconds)),
                     float(seconds.sum()),
                 )
             )
     return pd.DataFrame(rows, columns=list(FIT_COLUMNS))
+
+
+def _share(values: Sequence[bool | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else math.nan
 
 
 def errors_text(table: DataFrame) -> str:
