@@ -179,7 +179,8 @@ def detect_with_network(
         Clouds of a lower score are left out.
     on_restart : callable, optional
         Called with a message when the process has ended, such as for want of memory, before a new
-        one takes its place; there is also a warning, `NetworkRestarted`. The request is repeated.
+        one takes its place and the request is repeated; by default that is a warning,
+        `NetworkRestarted`.
 
     Returns
     -------
@@ -210,12 +211,17 @@ def detect_with_network(
     return found
 
 
-def start_network(weights: str | Path | None = None, device: str = "auto") -> str:
+def start_network(
+    weights: str | Path | None = None,
+    device: str = "auto",
+    *,
+    on_restart: Callable[[str], None] | None = None,
+) -> str:
     """Start the process of the network and load weights, so that the first pictures need not wait.
 
     Parameters
     ----------
-    weights, device
+    weights, device, on_restart
         As in `detect_with_network`, which raises the same errors.
 
     Returns
@@ -224,7 +230,7 @@ def start_network(weights: str | Path | None = None, device: str = "auto") -> st
         The device: "cpu", "cuda" or "mps".
     """
     header = {**_choice(weights, device), "task": "start"}
-    reply, _ = _shared.request(header, [], _shared.stops, _teller(None))
+    reply, _ = _shared.request(header, [], _shared.stops, _teller(on_restart))
     _raise_error(reply)
     _warn(reply["remarks"])
     return str(reply["device"])
@@ -250,12 +256,10 @@ def _choice(weights: str | Path | None, device: str) -> dict[str, str | None]:
 
 
 def _teller(on_restart: Callable[[str], None] | None) -> _Tell:
-    def tell(message: str) -> None:
-        if on_restart is not None:
-            on_restart(message)
+    def warn(message: str) -> None:
         warnings.warn(message, NetworkRestarted, stacklevel=4)
 
-    return tell
+    return warn if on_restart is None else on_restart
 
 
 def _parts(pictures: Sequence[Any]) -> Iterator[list[NDArray[np.float32]]]:
