@@ -22,6 +22,9 @@ from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, PARTLY, USAGE, comm
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.simulate import simulate_triplet
 
+# what these tests are about is the same with every method; this one starts no network
+DETECT = ("detect", "--method", "threshold")
+
 
 @pytest.fixture
 def shots(tmp_path) -> Path:
@@ -60,6 +63,8 @@ def test_flags_are_the_parameters_of_the_analysis(capsys):
         "--no-fit",
         "--binning INT",
         "--threshold.significance",
+        "--network.score",
+        "--network.weights PATH",
         "--picture.kind",
         "--picture.background-region",
         "--workers INT",
@@ -70,7 +75,7 @@ def test_flags_are_the_parameters_of_the_analysis(capsys):
 
 def test_csv_with_its_recipe(shots, tmp_path, capsys):
     out = tmp_path / "table.csv"
-    assert main(["detect", str(shots), "-o", str(out)]) == DONE
+    assert main([*DETECT, str(shots), "-o", str(out)]) == DONE
     table = pd.read_csv(out)
     assert list(table["shot"]) == [0, 1, 2]
     np.testing.assert_allclose(table["x0"], [40, 55, 70], atol=0.2)
@@ -90,7 +95,7 @@ def test_a_recipe_repeats_what_the_flags_did(shots, tmp_path):
         *("--no-fit", "--threshold.significance", "8", "--roi-factor", "1.5"),
         *("--picture.background-region", "0", "0", "10", "120"),
     ]
-    code = main(["detect", str(shots), "-o", str(first), "--recipe", str(saved), *flags])
+    code = main([*DETECT, str(shots), "-o", str(first), "--recipe", str(saved), *flags])
     assert code == DONE
     recipe = Recipe.load(saved)
     assert recipe.parameters["fit"] is False
@@ -109,7 +114,7 @@ def test_a_recipe_repeats_what_the_flags_did(shots, tmp_path):
 
 
 def test_without_output_the_table_is_printed_as_csv(shots, capsys):
-    assert main(["detect", str(shots / "shot_001.tif"), "--quiet"]) == DONE
+    assert main([*DETECT, str(shots / "shot_001.tif"), "--quiet"]) == DONE
     said = capsys.readouterr()
     assert said.err == ""
     lines = said.out.splitlines()
@@ -119,7 +124,7 @@ def test_without_output_the_table_is_printed_as_csv(shots, capsys):
 
 def test_a_person_sees_the_main_columns(shots, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    assert main(["detect", str(shots / "shot_001.tif"), "--quiet"]) == DONE
+    assert main([*DETECT, str(shots / "shot_001.tif"), "--quiet"]) == DONE
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[0].split()[:5] == ["shot", "picture", "cloud", "label", "score"]
@@ -129,7 +134,7 @@ def test_a_person_sees_the_main_columns(shots, capsys, monkeypatch):
 
 def test_layers_of_every_picture(shots, tmp_path):
     layers = tmp_path / "new" / "layers"
-    assert main(["detect", str(shots), "-o", str(tmp_path / "t.csv"), "--layers", str(layers)]) == 0
+    assert main([*DETECT, str(shots), "-o", str(tmp_path / "t.csv"), "--layers", str(layers)]) == 0
     names = sorted(path.name for path in layers.iterdir())
     assert names[:3] == ["shot_000_boxes.csv", "shot_000_ellipses.csv", "shot_000_masks_cloud.tif"]
     assert len(names) == 9
@@ -137,7 +142,7 @@ def test_layers_of_every_picture(shots, tmp_path):
 
 def test_foreign_files_in_a_folder_are_passed_over(shots, tmp_path, capsys):
     (shots / "readme.txt").write_text("detuned")
-    assert main(["detect", str(shots), "-o", str(tmp_path / "t.csv")]) == DONE
+    assert main([*DETECT, str(shots), "-o", str(tmp_path / "t.csv")]) == DONE
     first, last = capsys.readouterr().err.strip().splitlines()
     assert first == f"skipped: {shots / 'readme.txt'}: no camera file"
     assert "3 clouds" in last
@@ -147,7 +152,7 @@ def test_bad_files_are_named_and_the_others_done(shots, tmp_path, capsys):
     (shots / "shot_001.tif").write_bytes(b"II*\0")
     (shots / "shot_005.h5").write_bytes(b"")
     out = tmp_path / "t.csv"
-    assert main(["detect", str(shots), str(tmp_path / "gone.tif"), "-o", str(out)]) == PARTLY
+    assert main([*DETECT, str(shots), str(tmp_path / "gone.tif"), "-o", str(out)]) == PARTLY
     assert list(pd.read_csv(out)["shot"]) == [0, 2]
     failed = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed: ")]
     for name, line in zip(("shot_001.tif", "shot_005.h5", "gone.tif"), failed, strict=True):
@@ -161,7 +166,7 @@ def test_nothing_but_bad_files(tmp_path, capsys):
     bad = tmp_path / "bad.tif"
     bad.write_bytes(b"")
     out = tmp_path / "t.csv"
-    assert main(["detect", str(bad), "-o", str(out)]) == NOTHING
+    assert main([*DETECT, str(bad), "-o", str(out)]) == NOTHING
     assert not out.exists()
     assert "bad.tif" in capsys.readouterr().err
 
@@ -171,7 +176,7 @@ def test_no_clouds_are_a_result(tmp_path):
     frames = simulate_triplet([], shape=(64, 64), rng=1).values
     tifffile.imwrite(path, frames, photometric="minisblack")
     out = tmp_path / "t.csv"
-    assert main(["detect", str(path), "-o", str(out), "-q"]) == DONE
+    assert main([*DETECT, str(path), "-o", str(out), "-q"]) == DONE
     table = pd.read_csv(out)
     assert len(table) == 0
     assert "wx" in table
@@ -213,7 +218,7 @@ def test_wrong_usage_is_one_line(shots, capsys, monkeypatch, tmp_path, arguments
 def test_what_is_unexpected_is_one_line_too(shots, tmp_path, capsys, monkeypatch):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a folder is wished")
-    arguments = ["detect", str(shots), "--layers", str(blocked)]
+    arguments = [*DETECT, str(shots), "--layers", str(blocked)]
     assert main(arguments) == NOTHING
     line = one_line(capsys.readouterr().err)
     assert line.startswith("napari-coldatoms: FileExistsError: ")
@@ -235,7 +240,7 @@ def test_ctrl_c_keeps_what_is_done(shots, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(DetectClouds, "__call__", interrupted)
     before = signal.getsignal(signal.SIGINT)
     out = tmp_path / "t.csv"
-    assert main(["detect", str(shots), "-o", str(out)]) == INTERRUPTED
+    assert main([*DETECT, str(shots), "-o", str(out)]) == INTERRUPTED
     assert len(pd.read_csv(out)) == 1
     assert "interrupted" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is before
@@ -246,7 +251,7 @@ def test_ctrl_c_before_anything_is_done_keeps_an_earlier_table(shots, tmp_path, 
     monkeypatch.setattr(commands, "process", lambda *_args, **_kwargs: nothing)
     out = tmp_path / "t.csv"
     out.write_text("the table of yesterday")
-    assert main(["detect", str(shots), "-o", str(out)]) == INTERRUPTED
+    assert main([*DETECT, str(shots), "-o", str(out)]) == INTERRUPTED
     assert out.read_text() == "the table of yesterday"
 
 
@@ -270,15 +275,15 @@ def run_fresh(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
 
 def test_as_a_program_with_two_workers(shots, tmp_path):
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
-    assert main(["detect", str(shots), "-o", str(one), "-q"]) == DONE
-    done = run_fresh("detect", str(shots), "-o", str(two), "--workers", "2")
+    assert main([*DETECT, str(shots), "-o", str(one), "-q"]) == DONE
+    done = run_fresh(*DETECT, str(shots), "-o", str(two), "--workers", "2")
     assert done.returncode == DONE, done.stderr
     assert "3 clouds" in one_line(done.stderr)  # no bar where nobody looks
     pd.testing.assert_frame_equal(pd.read_csv(two), pd.read_csv(one))
 
 
 def test_as_a_program_that_fails(tmp_path):
-    done = run_fresh("detect", str(tmp_path / "gone.tif"))
+    done = run_fresh(*DETECT, str(tmp_path / "gone.tif"))
     assert done.returncode == NOTHING
     assert "Traceback" not in done.stderr
     assert "nothing of this name" in done.stderr
@@ -286,7 +291,7 @@ def test_as_a_program_that_fails(tmp_path):
 
 def test_a_reader_that_stops_early_is_no_error(shots):
     process = subprocess.Popen(
-        [sys.executable, "-m", "napari_coldatoms", "detect", str(shots), "--quiet"],
+        [sys.executable, "-m", "napari_coldatoms", *DETECT, str(shots), "--quiet"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -303,7 +308,7 @@ def test_real_files(real_data, tmp_path, capsys):
     out = tmp_path / "t.csv"
     code = main(
         [
-            "detect",
+            *DETECT,
             *(str(real_data / name) for name in ("ring_bec_tiff", "oqtant_rb87", "format_samples")),
             *("-o", str(out)),
         ]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import tifffile
@@ -14,6 +15,7 @@ from skimage.io import imread
 
 from napari_coldatoms import samples
 from napari_coldatoms.backend.recipe import Recipe
+from napari_coldatoms.clouds.weights import SHIPPED, digest
 
 DEMO = "import sys; from pathlib import Path; from napari_coldatoms.demo import run_demo; "
 DEMO += "sys.exit(run_demo(Path(sys.argv[1])))"
@@ -52,9 +54,14 @@ def test_it_shows_and_saves_the_main_job(tmp_path, qapp) -> None:
         # fringes of 3 % shift a faint cloud by a part of its radius
         assert distance.min() < 0.05 * cloud["wx"]
         assert found["wx"] == pytest.approx(cloud["wx"], rel=0.1)
-    assert Recipe.load(output / "recipe.yaml").analysis == "detect_clouds"
-    (masks,) = output.glob("*masks*.tif")
-    assert set(tifffile.imread(masks).ravel()) == {0, 1, 2}
+        assert found["label"] == cloud["label"]
+    recipe = Recipe.load(output / "recipe.yaml")
+    assert recipe.analysis == "detect_clouds"
+    assert recipe.made_with == {"weights": SHIPPED.name, "sha256": digest(SHIPPED)}
+    masks = sorted(output.glob("*masks*.tif"))
+    assert [path.stem.rpartition("_")[2] for path in masks] == ["MOT", "ODT"]
+    numbers = [set(np.unique(tifffile.imread(path))) - {0} for path in masks]
+    assert sorted(map(list, numbers)) == [[1], [2]]
     assert len(list(output.glob("*boxes.csv"))) == len(list(output.glob("*ellipses.csv"))) == 1
 
     seen = imread(output / "screenshot.png")

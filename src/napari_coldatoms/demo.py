@@ -19,6 +19,7 @@ SAMPLE = "mot_and_odt"
 WINDOW = (1600, 1000)
 DOCK_WIDTH = 470
 REPORTED = (
+    "label",
     *("wx_um", "wy_um", "x0_um", "y0_um", "theta", "peak", "background"),
     *("integral_um2", "reduced_chi2", "quality", "score"),
 )

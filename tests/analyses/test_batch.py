@@ -43,7 +43,7 @@ def folder(tmp_path) -> Path:
 
 
 def test_a_folder(folder):
-    batch = process([folder], DetectClouds())
+    batch = process([folder], DetectClouds(method="threshold"))
     table = batch.table
     # shots run over the files; the one that failed keeps its number
     assert list(table["shot"]) == [0, 1, 3, 4, 5, 6, 7]
@@ -68,10 +68,12 @@ def test_a_folder(folder):
 
 
 def test_other_workers_give_the_same(folder):
-    alone = process([folder], DetectClouds())
+    alone = process([folder], DetectClouds(method="threshold"))
     with ThreadPoolExecutor(2) as threads:
-        together = process([folder], DetectClouds(), executor=threads)
-        single = process([folder / "shot_09.tif"], DetectClouds(), executor=threads)
+        together = process([folder], DetectClouds(method="threshold"), executor=threads)
+        single = process(
+            [folder / "shot_09.tif"], DetectClouds(method="threshold"), executor=threads
+        )
     pd.testing.assert_frame_equal(together.table, alone.table)
     pd.testing.assert_frame_equal(together.failures, alone.failures)
     np.testing.assert_array_equal(single.table["x0"], alone.table["x0"][-3:])
@@ -79,7 +81,7 @@ def test_other_workers_give_the_same(folder):
 
 def test_files_that_are_named_must_be_camera_files(folder):
     paths = [folder / name for name in ("notes.txt", "settings.json", "shot_03.tif", "gone.tif")]
-    batch = process(paths, DetectClouds())
+    batch = process(paths, DetectClouds(method="threshold"))
     assert list(batch.table["x0"].round()) == [60]
     assert not batch.foreign
     errors = dict(zip(batch.failures["source"], batch.failures["error"], strict=True))
@@ -92,7 +94,7 @@ def test_frames_in_files_of_their_own(tmp_path):
     for shot in range(2):
         for role, frame in zip(("atoms", "probe", "dark"), triplet(shot), strict=True):
             tifffile.imwrite(tmp_path / f"{role}_{shot:03d}.tif", frame)
-    batch = process([tmp_path], DetectClouds())
+    batch = process([tmp_path], DetectClouds(method="threshold"))
     np.testing.assert_allclose(batch.table["x0"], [30, 40], atol=0.2)
     assert list(batch.table["shot"]) == [0, 1]
 
@@ -100,7 +102,7 @@ def test_frames_in_files_of_their_own(tmp_path):
 def test_frames_that_make_no_picture_fail_alone(folder, tmp_path):
     path = tmp_path / "two.npz"
     np.savez(path, probe=triplet(0)[1], dark=triplet(0)[2])
-    batch = process([folder / "shot_00.tif", path], DetectClouds())
+    batch = process([folder / "shot_00.tif", path], DetectClouds(method="threshold"))
     assert len(batch.table) == 1
     assert batch.failures["source"].tolist() == [str(path)]
     assert "needs a frame with the role" in batch.failures["error"][0]
@@ -122,13 +124,13 @@ def test_an_error_in_an_analysis_fails_its_file_alone(folder):
 
 
 def test_nothing_to_do():
-    batch = process([], DetectClouds())
+    batch = process([], DetectClouds(method="threshold"))
     assert (len(batch.table), len(batch.failures), batch.shots) == (0, 0, 0)
 
 
 def test_a_folder_without_camera_files_fails(tmp_path):
     (tmp_path / "notes.txt").write_text("")
-    batch = process([tmp_path], DetectClouds())
+    batch = process([tmp_path], DetectClouds(method="threshold"))
     assert len(batch.failures) == 1
     assert "expected camera files" in batch.failures["error"][0]
 
@@ -142,7 +144,7 @@ def test_progress_and_cancel_between_files(folder):
         if done == 2:
             event.set()
 
-    batch = process([folder], DetectClouds(), progress=progress, cancel=event)
+    batch = process([folder], DetectClouds(method="threshold"), progress=progress, cancel=event)
     assert seen == [(0, 7), (1, 7), (2, 7)]
     assert batch.cancelled
     assert batch.analysed == len(batch.table) > 0
@@ -157,7 +159,9 @@ def test_progress_and_cancel_within_a_file(folder):
         if done == 2:
             event.set()
 
-    batch = process([folder / "shot_09.tif"], DetectClouds(), progress=progress, cancel=event)
+    batch = process(
+        [folder / "shot_09.tif"], DetectClouds(method="threshold"), progress=progress, cancel=event
+    )
     assert seen == [(0, 3), (1, 3), (2, 3)]
     assert batch.cancelled
     assert list(batch.table["shot"]) == [0, 1]
@@ -165,7 +169,7 @@ def test_progress_and_cancel_within_a_file(folder):
 
 def test_layers_of_every_picture(folder, tmp_path):
     out = tmp_path / "layers"
-    batch = process([folder], DetectClouds(), layers=out)
+    batch = process([folder], DetectClouds(method="threshold"), layers=out)
     stems = [f"shot_{i:02d}" for i in (0, 1, 3, 4, 9)]
     ends = ("_boxes.csv", "_ellipses.csv", "_masks_cloud.tif")
     assert sorted(p.name for p in out.iterdir()) == sorted(s + e for s in stems for e in ends)
@@ -181,7 +185,7 @@ def test_files_of_one_name_in_two_folders_do_not_overwrite(folder, tmp_path):
     tifffile.imwrite(other / "shot_00.tif", triplet(4), photometric="minisblack")
     out = tmp_path / "layers"
     paths = [folder / "shot_00.tif", other / "shot_00.tif"]
-    process(paths, DetectClouds(), layers=out)
+    process(paths, DetectClouds(method="threshold"), layers=out)
     centres = [
         tifffile.imread(path).nonzero()[1].mean() for path in sorted(out.glob("*masks_cloud.tif"))
     ]
@@ -190,7 +194,7 @@ def test_files_of_one_name_in_two_folders_do_not_overwrite(folder, tmp_path):
 
 def test_pictures_are_made_as_asked(folder):
     region = MakePicture(kind="fluorescence", subtract="dark")
-    batch = process([folder / "shot_00.tif"], DetectClouds(), region)
+    batch = process([folder / "shot_00.tif"], DetectClouds(method="threshold"), region)
     assert Recipe.from_dict(batch.table.attrs["recipe"]).picture["kind"] == "fluorescence"
     # the atoms frame minus the dark one: a hole in the light is no cloud
     near = (batch.table["x0"] - 30).abs() < 3
@@ -206,7 +210,7 @@ def test_tables_of_different_files_share_their_columns(folder, tmp_path):
         detuning=np.array(-3.5),
     )
     paths = [folder / "shot_00.tif", tmp_path / "scan.npz"]
-    table = process(paths, DetectClouds()).table
+    table = process(paths, DetectClouds(method="threshold")).table
     assert len(table) == 2
     assert table.columns.is_unique
     assert table["detuning"].dropna().tolist() == [-3.5]

@@ -29,17 +29,19 @@ def by_name(made):
 def test_it_is_an_analysis_with_plain_parameters():
     assert ANALYSES["detect_clouds"] is DetectClouds
     assert list(ANALYSES) == ["count_atoms", "detect_clouds", "reconstruct_lattice"]
-    analysis = DetectClouds(angle=30.0, threshold=ThresholdOptions(significance=8.0))
+    analysis = DetectClouds(
+        method="threshold", angle=30.0, threshold=ThresholdOptions(significance=8.0)
+    )
     assert isinstance(analysis, Analysis)
     assert from_dict(DetectClouds, to_dict(analysis)) == analysis
     with pytest.raises(ParameterError, match="threshold: expected floor between"):
         from_dict(DetectClouds, {"threshold": {"significance": 2.0}})
     with pytest.raises(ParameterError, match="binning: expected a whole number from 1 to 16"):
-        DetectClouds(binning=0)
+        DetectClouds(method="threshold", binning=0)
 
 
 def test_the_table_holds_the_truth_within_its_errors(pictures, truth):
-    done = run(DetectClouds(), pictures)
+    done = run(DetectClouds(method="threshold"), pictures)
     table = done.table
     assert list(table["shot"]) == [0, 0, 1]
     assert list(table["cloud"]) == [1, 2, 1]
@@ -72,7 +74,7 @@ def test_the_error_of_the_integral_counts_correlations():
 
     cloud = Gaussian2D(24.0, 20.0, 9.0, 5.0, 0.5, 1.0, 0.1).image((40, 48))
     stack = make_stack(cloud + rng.normal(0, 0.08, (60, 40, 48)))
-    table = run(DetectClouds(), stack).table
+    table = run(DetectClouds(method="threshold"), stack).table
     assert len(table) == 60
     ratio = table["integral"].std() / table["integral_stderr"].mean()
     assert 0.72 < ratio < 1.28  # a standard deviation from 60 is known to 9 %
@@ -83,7 +85,7 @@ def test_physical_columns_and_their_units(pictures):
         x=("x", 100.0 + 2.0 * np.arange(130), {"units": "um"}),
         y=("y", 50.0 + 2.0 * np.arange(90), {"units": "um"}),
     )
-    table = run(DetectClouds(), shifted).table
+    table = run(DetectClouds(method="threshold"), shifted).table
     np.testing.assert_allclose(table["x0_um"], 100 + 2 * table["x0"])
     np.testing.assert_allclose(table["y0_um"], 50 + 2 * table["y0"])
     np.testing.assert_allclose(table["wx_um"], 2 * table["wx"])
@@ -104,7 +106,7 @@ def test_pixels_that_are_not_square_turn_the_axes(pictures):
         x=("x", 2.0 * np.arange(130), {"units": "mm"}),
         y=("y", 6.0 * np.arange(90), {"units": "mm"}),
     )
-    table = run(DetectClouds(), stretched).table
+    table = run(DetectClouds(method="threshold"), stretched).table
     np.testing.assert_allclose(table["integral_mm2"], 12 * table["integral"], rtol=1e-9)
     # a long axis at 0.4 rad is steeper in space
     first = table.iloc[0]
@@ -113,12 +115,12 @@ def test_pixels_that_are_not_square_turn_the_axes(pictures):
 
 
 def test_without_a_pixel_size_there_are_pixels_only(pictures):
-    table = run(DetectClouds(), pictures.drop_vars(["x", "y"])).table
+    table = run(DetectClouds(method="threshold"), pictures.drop_vars(["x", "y"])).table
     assert not [c for c in table.columns if "_um" in c or "physical" in c]
 
 
 def test_without_fit_the_mask_tells(pictures):
-    done = run(DetectClouds(fit=False), pictures)
+    done = run(DetectClouds(method="threshold", fit=False), pictures)
     table = done.table
     assert set(table["quality"]) == {"not fitted"}
     assert not table["success"].any()
@@ -127,13 +129,15 @@ def test_without_fit_the_mask_tells(pictures):
         assert table[f"{name}_stderr"].isna().all()
     assert table["integral_stderr"].isna().all()
     np.testing.assert_allclose(table["wx_um"], 2 * table["wx"])
-    fitted = run(DetectClouds(), pictures).table
+    fitted = run(DetectClouds(method="threshold"), pictures).table
     assert list(table.columns) == list(fitted.columns)
     assert table.dtypes.to_dict() == fitted.dtypes.to_dict()
 
 
 def test_fixed_axes_are_not_swapped(pictures, truth):
-    table = run(DetectClouds(axes="fixed", angle=math.degrees(0.4) - 90.0), pictures[:1]).table
+    table = run(
+        DetectClouds(method="threshold", axes="fixed", angle=math.degrees(0.4) - 90.0), pictures[:1]
+    ).table
     first = table.iloc[0]
     assert first["theta"] == pytest.approx(math.degrees(0.4) - 90.0)
     assert first["wx"] == pytest.approx(truth[0][0].wy, rel=0.05)
@@ -142,14 +146,16 @@ def test_fixed_axes_are_not_swapped(pictures, truth):
 
 
 def test_scan_parameters_do_not_hide_columns(pictures):
-    table = run(DetectClouds(), pictures.assign_coords(peak=("shot", [7, 8, 9]))).table
+    table = run(
+        DetectClouds(method="threshold"), pictures.assign_coords(peak=("shot", [7, 8, 9]))
+    ).table
     assert list(table["peak_scan"]) == [7, 7, 8]
     assert (table["peak"] < 2).all()
     assert table.columns.is_unique
 
 
 def test_every_executor_gives_the_same_table(pictures):
-    analysis = DetectClouds()
+    analysis = DetectClouds(method="threshold")
     serial = run(analysis, pictures)
     with ThreadPoolExecutor(2) as threads:
         threaded = run(analysis, pictures, executor=threads)
@@ -162,7 +168,7 @@ def test_every_executor_gives_the_same_table(pictures):
 
 def test_a_frame_without_pixels_leaves_the_others(pictures):
     pictures[0] = np.nan
-    done = run(DetectClouds(), pictures)
+    done = run(DetectClouds(method="threshold"), pictures)
     assert list(done.table["shot"]) == [1]
     assert len(done.frames) == 3
 
@@ -170,11 +176,11 @@ def test_a_frame_without_pixels_leaves_the_others(pictures):
 def test_raw_frames_are_refused_before_any_work(pictures):
     raw = make_stack(pictures.values, roles=["atoms", "probe", "dark"], name="raw")
     with pytest.raises(StackError, match=r"raw: expected pictures .* found raw frames \(atoms, pr"):
-        run(DetectClouds(), raw)
+        run(DetectClouds(method="threshold"), raw)
 
 
 def test_layers_lie_on_the_clouds(pictures, truth):
-    done = run(DetectClouds(), pictures)
+    done = run(DetectClouds(method="threshold"), pictures)
     made = by_name(done.analysis.layers(done))
     assert list(made) == ["shots masks: cloud", "shots boxes", "shots ellipses"]
     created = {name: Layer.create(*layer) for name, layer in made.items()}
@@ -207,7 +213,7 @@ def test_layers_lie_on_the_clouds(pictures, truth):
 
 
 def test_ellipses_are_the_ones_of_the_fit(pictures, truth):
-    done = run(DetectClouds(), pictures[1])
+    done = run(DetectClouds(method="threshold"), pictures[1])
     data, kwargs, _ = by_name(done.analysis.layers(done))["shots ellipses"]
     layer = Layer.create(data, {**kwargs, "scale": (1, 1), "translate": (0, 0)}, "shapes")
     assert layer.ndim == 2
@@ -217,9 +223,9 @@ def test_ellipses_are_the_ones_of_the_fit(pictures, truth):
 
 
 def test_no_clouds_are_layers_all_the_same(pictures):
-    done = run(DetectClouds(), pictures[2:])
+    done = run(DetectClouds(method="threshold"), pictures[2:])
     assert len(done.table) == 0
-    filled = run(DetectClouds(), pictures).table
+    filled = run(DetectClouds(method="threshold"), pictures).table
     assert done.table.dtypes.drop("hold").to_dict() == filled.dtypes.drop("hold").to_dict()
     created = {
         name: Layer.create(*layer) for name, layer in by_name(done.analysis.layers(done)).items()
@@ -231,7 +237,7 @@ def test_no_clouds_are_layers_all_the_same(pictures):
 
 
 def test_classes_have_their_own_masks_and_the_smaller_cloud_is_on_top(pictures):
-    done = run(DetectClouds(), pictures[0])
+    done = run(DetectClouds(method="threshold"), pictures[0])
     (large, small) = sorted(done.results[0], key=lambda cloud: -cloud.area)
     inside = replace(small, offset=large.offset, shape=large.shape)
     for order in ([large, inside], [inside, large]):
@@ -250,7 +256,7 @@ def test_classes_have_their_own_masks_and_the_smaller_cloud_is_on_top(pictures):
 
 
 def test_model_and_residual(pictures, truth):
-    done = run(DetectClouds(), pictures)
+    done = run(DetectClouds(method="threshold"), pictures)
     fitted, residual = done.analysis.models(done)
     np.testing.assert_allclose(fitted + residual, pictures, atol=1e-5)
     expected = sum(g.image((90, 130)) for g in truth[0])
@@ -266,7 +272,7 @@ def test_model_and_residual(pictures, truth):
 
 
 def test_frames_that_were_not_analysed_have_no_model(pictures):
-    done = run(DetectClouds(), pictures, frames=[(1,)])
+    done = run(DetectClouds(method="threshold"), pictures, frames=[(1,)])
     fitted, residual = done.analysis.models(done)
     assert np.isnan(fitted[0]).all()
     assert np.isfinite(residual[1]).all()
@@ -274,7 +280,7 @@ def test_frames_that_were_not_analysed_have_no_model(pictures):
 
 def test_large_stacks_stay_lazy(pictures, monkeypatch):
     lazy = pictures.copy(data=da.from_array(pictures.values, chunks=(1, 90, 130)))
-    done = run(DetectClouds(), lazy)
+    done = run(DetectClouds(method="threshold"), lazy)
     eager = by_name(done.analysis.layers(done))["shots masks: cloud"][0]
     fitted_eager, _ = done.analysis.models(done)
     monkeypatch.setattr(layers, "LAZY_ABOVE", 0)

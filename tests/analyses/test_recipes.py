@@ -12,7 +12,7 @@ from napari_coldatoms.backend import Recipe, RecipeError, run, to_dict
 
 def test_a_run_repeats_itself_from_its_recipe(tmp_path):
     raw = samples.single_cloud()
-    analysis = DetectClouds(roi_factor=1.5, binning=2)
+    analysis = DetectClouds(method="threshold", roi_factor=1.5, binning=2)
     done = run(analysis, MakePicture(background_region=(0, 0, 80, 80))(raw))
     path = tmp_path / "recipe.yaml"
     done.recipe.save(path)
@@ -25,15 +25,17 @@ def test_a_run_repeats_itself_from_its_recipe(tmp_path):
 
 
 def test_the_recipe_of_a_layer_is_one(tmp_path):
-    done = run(DetectClouds(), MakePicture()(samples.single_cloud()))
+    done = run(DetectClouds(method="threshold"), MakePicture()(samples.single_cloud()))
     for _, kwargs, _ in done.analysis.layers(done):
         recipe = Recipe.from_dict(kwargs["metadata"]["napari_coldatoms"]["recipe"])
-        assert follow(recipe) == (DetectClouds(), MakePicture(kind="absorption"))
+        assert follow(recipe) == (DetectClouds(method="threshold"), MakePicture(kind="absorption"))
 
 
 def test_without_a_picture_the_defaults_make_it():
-    analysis, picture = follow(Recipe("detect_clouds", to_dict(DetectClouds(binning=4))))
-    assert analysis == DetectClouds(binning=4)
+    analysis, picture = follow(
+        Recipe("detect_clouds", to_dict(DetectClouds(method="threshold", binning=4)))
+    )
+    assert analysis == DetectClouds(method="threshold", binning=4)
     assert picture == MakePicture()
 
 

@@ -33,6 +33,19 @@ def test_there_and_back(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["recipe.yaml"]
 
 
+@dataclass(frozen=True)
+class Judged(Smooth):
+    def made_with(self):
+        return {"weights": "small"} if self.width > 1 else {}
+
+
+def test_what_results_depend_on_besides_the_parameters(tmp_path):
+    recipe = Recipe.of(Judged())
+    assert recipe.made_with == {"weights": "small"}
+    assert Recipe.from_yaml(recipe.to_yaml()) == recipe
+    assert "made_with" not in Recipe.of(Judged(width=0.5)).to_dict()
+
+
 def test_it_is_plain_yaml_for_people():
     text = Recipe.of(Smooth(), source="x.tif").to_yaml()
     assert yaml.safe_load(text) == {
@@ -60,6 +73,7 @@ def test_a_recipe_written_by_hand_needs_little():
         ("analysis: smooth\nwidht: 3", "widht: expected one of napari-coldatoms, analysis"),
         ("analysis: smooth\nparameters: 3", "parameters: expected a mapping, found 3"),
         ("analysis: smooth\npicture: [3]", r"picture: expected a mapping, found \[3\]"),
+        ("analysis: smooth\nmade_with: net", "made_with: expected a mapping, found 'net'"),
         ("analysis: smooth\nnapari-coldatoms: new", "expected a version such as"),
         ("!!python/object/apply:os.system [ls]", "expected YAML, found could not determine"),
     ],

@@ -6,7 +6,9 @@ import math
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
+from threading import Event
 
 import pytest
 
@@ -31,6 +33,22 @@ def test_errors_in_the_calling_thread_stay_with_their_job():
     assert found[1].error == "ValueError: math domain error"
     assert found[2].error is not None
     assert found[2].error.startswith("TypeError: ")
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_what_a_cancel_stops_has_not_failed(threads):
+    cancel = Event()
+
+    def stopped():
+        cancel.set()
+        raise RuntimeError("stopped")
+
+    work = [partial(lambda x: (x,), 4), stopped, partial(lambda x: (x,), 9)]
+    pool = ThreadPoolExecutor(1) if threads else nullcontext()
+    with pool as executor:
+        found = list(completed(math.sqrt, work, executor=executor, cancel=cancel))
+    assert all(outcome.error is None for outcome in found)
+    assert [outcome.value for outcome in found] in ([2.0], [])
 
 
 def test_processes_keep_errors_and_what_cannot_travel_apart(processes):

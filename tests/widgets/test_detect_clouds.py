@@ -26,7 +26,7 @@ NAMES = ["series", "series masks: cloud", "series boxes", "series ellipses"]
 @pytest.fixture(scope="module")
 def expected(series) -> pd.DataFrame:
     """The same analysis without a window."""
-    return run(DetectClouds(), series).table
+    return run(DetectClouds(method="threshold"), series).table
 
 
 def names(viewer) -> list[str]:
@@ -343,6 +343,7 @@ def test_the_widget_closed_during_a_run_ends_it(qtbot, viewer, add, series) -> N
 
     add(series.isel(shot=np.arange(300) % 3).drop_vars("hold"))
     dock, widget = viewer.window.add_plugin_dock_widget("napari-coldatoms", "Detect clouds")
+    widget.form.set_values({"method": "threshold"})
     press(qtbot, widget.run_button)
     under_way(qtbot, widget)
     dock.destroyOnClose()
@@ -389,6 +390,7 @@ def test_a_picture_that_cannot_be_used_is_said_in_one_line(qtbot, viewer, detect
 def test_parameters_are_remembered(qtbot, viewer, add, series, finished) -> None:
     add(series)
     dock, widget = viewer.window.add_plugin_dock_widget("napari-coldatoms", "Detect clouds")
+    widget.form.set_values({"method": "threshold"})
     widget.form.control("roi_factor").setValue(3.0)
     press(qtbot, widget.run_button)
     finished(widget)

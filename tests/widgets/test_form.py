@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QToolButton, QWidget
 
 from napari_coldatoms.analyses.detect_clouds import DetectClouds
 from napari_coldatoms.analyses.make_picture import MakePicture
@@ -47,6 +47,46 @@ def test_the_forms_of_our_analyses_start_with_their_defaults(qtbot, cls) -> None
             control = form.control(parameter.name)
             assert control.objectName() == f"p_{parameter.name}"
             assert parameter.help in control.toolTip()
+
+
+def test_only_the_fold_of_the_method_is_shown(qtbot) -> None:
+    form = ParameterForm(DetectClouds, prefix="p")
+    qtbot.addWidget(form)
+    for method, shown, hidden in (
+        ("mask-rcnn", "network", "threshold"),
+        ("threshold", "threshold", "network"),
+    ):
+        form.set_values({"method": method})
+        assert form.fold(shown).isVisibleTo(form)
+        assert not form.fold(hidden).isVisibleTo(form)
+
+
+def test_a_path_is_chosen_typed_or_left_empty(qtbot, monkeypatch, tmp_path) -> None:
+    form = ParameterForm(DetectClouds, prefix="p")
+    qtbot.addWidget(form)
+    assert form.values()["network"]["weights"] is None
+    chosen = str(tmp_path / "own.safetensors")
+    asked = []
+
+    def choose(*arguments):
+        asked.append(arguments[1:])
+        return chosen, ""
+
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", choose)
+    button = form.findChild(QToolButton, "p_network_weights_choose")
+    assert "weights" in button.toolTip()
+    with qtbot.waitSignal(form.changed):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert asked == [("weights", "", "(*.safetensors)")]
+    # plain values: they are remembered as JSON
+    assert form.values()["network"]["weights"] == chosen
+    assert form.analysis().network.weights == tmp_path / "own.safetensors"
+    again = ParameterForm(DetectClouds, prefix="p")
+    qtbot.addWidget(again)
+    again.set_values(form.values())
+    assert again.values() == form.values()
+    form.reset()
+    assert form.analysis() == DetectClouds()
 
 
 def test_values_go_in_and_come_out(form) -> None:

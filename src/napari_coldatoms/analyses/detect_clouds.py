@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from napari_coldatoms.analyses.cloud_table import cloud_table
+from napari_coldatoms.analyses.network_frames import NetworkFrames, weights_digest
 from napari_coldatoms.backend import layers as result_layers
 from napari_coldatoms.backend.analysis import LayerData, check, to_dict
 from napari_coldatoms.backend.run import FrameResult, Run, leading_dims
-from napari_coldatoms.clouds import Cloud, detect
+from napari_coldatoms.backend.scheduling import Cancel
+from napari_coldatoms.clouds import Cloud, Detection, clouds_of, detect
+from napari_coldatoms.clouds.network_options import NetworkOptions
 from napari_coldatoms.clouds.threshold import ThresholdOptions
+from napari_coldatoms.clouds.weights import SHIPPED, WeightsError, read_card
 from napari_coldatoms.images.stack import StackError, check_stack, is_raw, to_layer
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-CLASSES = {"threshold": ("cloud",)}
-"""The classes that each method tells apart."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,12 @@ class DetectClouds:
     name: ClassVar[str] = "detect_clouds"
 
     method: Annotated[
-        Literal["threshold"],
-        {"tooltip": "how clouds are found: 'threshold' takes what stands out of the noise"},
-    ] = "threshold"
+        Literal["mask-rcnn", "threshold"],
+        {
+            "tooltip": "how clouds are found: 'mask-rcnn' by a neural network, which tells MOT and "
+            "dipole trap apart; 'threshold' takes what stands out of the noise"
+        },
+    ] = "mask-rcnn"
     fit: Annotated[
         bool, {"tooltip": "fit a 2-D Gaussian to each cloud; else parameters come from its mask"}
     ] = True
@@ -67,13 +72,49 @@ class DetectClouds:
             "tooltip": "angle of the fixed first axis, from +x towards +y (deg)",
         },
     ] = 0.0
-    threshold: ThresholdOptions = field(default_factory=ThresholdOptions)
+    network: Annotated[NetworkOptions, {"method": "mask-rcnn"}] = field(
+        default_factory=NetworkOptions
+    )
+    threshold: Annotated[ThresholdOptions, {"method": "threshold"}] = field(
+        default_factory=ThresholdOptions
+    )
 
     def __post_init__(self) -> None:
         check(self)
 
-    def prepare(self, stack: xr.DataArray) -> None:
-        """Raise `StackError` where the stack holds no pictures."""
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that the method tells apart; none where the file of weights is gone."""
+        if self.method == "threshold":
+            return ("cloud",)
+        try:
+            return read_card(self.network.weights or SHIPPED).labels
+        except WeightsError:
+            return ()  # what was found by them stands all the same
+
+    def prepare(self, stack: xr.DataArray) -> NetworkFrames | None:
+        """Return what the network finds, frame by frame; None without a network.
+
+        Raises
+        ------
+        StackError
+            Where the stack holds no pictures.
+        WeightsError
+            Where the file of weights cannot be used.
+        NetworkError
+            Where the network cannot be started.
+        """
+        return self.context(stack)
+
+    def context(
+        self,
+        stack: xr.DataArray,
+        frames: Sequence[tuple[int, ...]] | None = None,
+        *,
+        cancel: Cancel = None,
+        on_restart: Callable[[str], None] | None = None,
+    ) -> NetworkFrames | None:
+        """Do what `prepare` does, for these frames alone, with Cancel; see `NetworkFrames`."""
         check_stack(stack)
         if is_raw(stack):
             roles = ", ".join(map(str, stack["frame"].values))
@@ -81,19 +122,36 @@ class DetectClouds:
                 f"{stack.name or 'stack'}: expected pictures such as the optical depth, "
                 f"found raw frames ({roles}); make the picture first"
             )
+        if self.method == "threshold":
+            return None
+        return NetworkFrames(stack, self.network, frames, cancel=cancel, on_restart=on_restart)
 
-    def __call__(self, frame: xr.DataArray, context: None = None) -> list[Cloud]:
-        """Return the clouds of one picture."""
-        return detect(
-            frame,
-            method=self.method,
-            fit=self.fit,
-            roi_factor=self.roi_factor,
-            binning=self.binning,
-            axes=self.axes,
-            angle=np.deg2rad(self.angle),
-            **to_dict(self.threshold),
-        )
+    def __call__(
+        self, frame: xr.DataArray, context: Sequence[Detection] | None = None
+    ) -> list[Cloud]:
+        """Return the clouds of one picture; `context` is what the network has found in it."""
+        measures: dict[str, Any] = {
+            "fit": self.fit,
+            "roi_factor": self.roi_factor,
+            "binning": self.binning,
+            "axes": self.axes,
+            "angle": np.deg2rad(self.angle),
+        }
+        if self.method == "mask-rcnn":
+            if context is not None:
+                return clouds_of(frame, context, **measures)
+            return detect(frame, method=self.method, **measures, **to_dict(self.network))
+        return detect(frame, method=self.method, **measures, **to_dict(self.threshold))
+
+    def made_with(self) -> dict[str, str]:
+        """Return what the result depends on besides the parameters: the network's weights."""
+        if self.method == "threshold":
+            return {}
+        weights = self.network.weights or SHIPPED
+        known = {"weights": weights.name}
+        with contextlib.suppress(OSError):  # gone: what was found by them stands all the same
+            known["sha256"] = weights_digest(weights)
+        return known
 
     def summarise(self, run: Run) -> pd.DataFrame:
         """Return the table of clouds, one row each; see `cloud_table`."""
@@ -129,7 +187,7 @@ class DetectClouds:
             ),
         ]
         # a class that a re-run no longer finds must still be emptied
-        classes = sorted({*labels, *CLASSES[self.method]})
+        classes = sorted({*labels, *self.classes})
         return [*(_masks_layer(run, label) for label in classes), *shown]
 
     def models(self, run: Run) -> tuple[xr.DataArray, xr.DataArray]:

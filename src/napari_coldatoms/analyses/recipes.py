@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 def follow(recipe: Recipe | str | Path) -> tuple[Any, MakePicture]:
     """Return the analysis of a recipe, or of a recipe's file, and how it makes its pictures.
 
-    The analysis is an `Analysis` of pictures, or `CountFiles`, which is one of photon counts.
+    The analysis is an `Analysis` of pictures, or `CountFiles`, which is one of photon counts. A
+    warning tells where its results depend on something that has changed since, such as the weights
+    of a network.
 
     Raises
     ------
@@ -32,7 +35,30 @@ def follow(recipe: Recipe | str | Path) -> tuple[Any, MakePicture]:
         picture = MakePicture.from_recipe(recipe.picture)
     except ParameterError as error:
         raise RecipeError(f"recipe: {error}") from error
-    return recipe.build(ANALYSES), picture
+    analysis = recipe.build(ANALYSES)
+    _compare(recipe, analysis)
+    return analysis, picture
+
+
+def _compare(recipe: Recipe, analysis: Any) -> None:
+    """Warn where the results will depend on something else than those of the recipe."""
+    now = Recipe.of(analysis).made_with
+    if recipe.made_with is None or now is None or recipe.made_with == now:
+        return
+    then, here = _in_words(recipe.made_with), _in_words(now)
+    warnings.warn(
+        f"recipe: made with {then}; this installation has {here}: results may differ",
+        stacklevel=3,
+    )
+
+
+def _in_words(made_with: dict[str, Any]) -> str:
+    # the first digits of a digest tell files apart
+    words = [
+        f"SHA-256 {str(value)[:12]}" if name == "sha256" else f"{name} {value}"
+        for name, value in made_with.items()
+    ]
+    return ", ".join(words)
 
 
 def apply(recipe: Recipe | str | Path, stack: xr.DataArray, **options: Any) -> Run:

@@ -2,8 +2,9 @@
 
 An analysis is a frozen dataclass whose fields are its parameters. A field is a ``bool``, ``int``,
 ``float``, ``str``, ``Path``, ``Literal``, a fixed tuple of those, any of them or ``None``, or (at
-most one level deep) another dataclass with the options of one method. ``Annotated`` carries
-magicgui's own options (``min``, ``max``, ``step``, ``tooltip``, ``label``);
+most one level deep) another dataclass with the options of one method: of that of the field's name,
+or of the option ``method``. ``Annotated`` carries magicgui's own options (``min``, ``max``,
+``step``, ``tooltip``, ``label``);
 ``field(metadata={"advanced": True})`` marks what is rarely used.
 
 An analysis may have more than `Analysis` asks for:
@@ -12,7 +13,8 @@ An analysis may have more than `Analysis` asks for:
 - ``whole_series``: where true, all files are analysed as one stack, since the shots tell about each
   other;
 - ``takes(stack)``: whether raw frames are analysed as they are, without a picture made of them;
-- ``more_tables(run)``: further tables by their names.
+- ``more_tables(run)``: further tables by their names;
+- ``made_with()``: what its results depend on besides the parameters, as plain values.
 """
 
 from __future__ import annotations
@@ -120,6 +122,11 @@ class Parameter:
     def help(self) -> str:
         """One line that explains it."""
         return str(self.options.get("tooltip", ""))
+
+    @property
+    def method(self) -> str:
+        """The method that a nested dataclass belongs to."""
+        return str(self.options.get("method", self.name))
 
     @property
     def choices(self) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from napari_coldatoms.backend.analysis import Analysis, ParameterError, from_dic
 from napari_coldatoms.backend.atomic import replacing
 
 _VERSION_KEY = "napari-coldatoms"
-_KEYS = (_VERSION_KEY, "analysis", "parameters", "picture", "source")
+_KEYS = (_VERSION_KEY, "analysis", "parameters", "picture", "source", "made_with")
 
 
 class RecipeError(ValueError):
@@ -38,6 +38,9 @@ class Recipe:
         The version of napari-coldatoms that made it.
     source : str, optional
         The file or folder it was made on.
+    made_with : dict, optional
+        What else its results depend on, such as the weights of a network; what the analysis'
+        method of the same name tells.
     """
 
     analysis: str
@@ -45,17 +48,20 @@ class Recipe:
     picture: dict[str, Any] | None = None
     version: str = __version__
     source: str | None = None
+    made_with: dict[str, Any] | None = None
 
     @classmethod
     def of(
         cls, analysis: Analysis, *, picture: Mapping[str, Any] | None = None, source: Any = None
     ) -> Recipe:
         """Return the recipe of an analysis on a picture made with the parameters `picture`."""
+        tell = getattr(analysis, "made_with", None)
         return cls(
             analysis=analysis.name,
             parameters=to_dict(analysis),
             picture=None if picture is None else dict(picture),
             source=None if source is None else str(source),
+            made_with=(tell() or None) if callable(tell) else None,
         )
 
     def build(self, analyses: Mapping[str, type]) -> Any:
@@ -92,6 +98,8 @@ class Recipe:
             values["picture"] = self.picture
         if self.source is not None:
             values["source"] = self.source
+        if self.made_with is not None:
+            values["made_with"] = self.made_with
         return values
 
     @classmethod
@@ -106,17 +114,19 @@ class Recipe:
                 raise RecipeError(f"{where}: {key}: expected one of {', '.join(_KEYS)}")
         version = str(values.get(_VERSION_KEY, __version__))
         _check_version(version, where)
-        for key in ("parameters", "picture"):
+        for key in ("parameters", "picture", "made_with"):
             value = values.get(key)
             if not (value is None or isinstance(value, Mapping)):
                 raise RecipeError(f"{where}: {key}: expected a mapping, found {_short(value)}")
         picture, source = values.get("picture"), values.get("source")
+        made_with = values.get("made_with")
         return cls(
             analysis=str(values["analysis"]),
             parameters=dict(values.get("parameters") or {}),
             picture=None if picture is None else dict(picture),
             version=version,
             source=None if source is None else str(source),
+            made_with=None if made_with is None else dict(made_with),
         )
 
     def to_yaml(self) -> str:

@@ -54,7 +54,10 @@ def completed(
             if is_cancelled(cancel):
                 return
             loaded = _load(position, job)
-            yield loaded if isinstance(loaded, Outcome) else _guarded(work, position, loaded)
+            if not isinstance(loaded, Outcome):
+                yield _guarded(work, position, loaded)
+            elif not is_cancelled(cancel):  # else it was stopped, and has not failed
+                yield loaded
         return
     if hasattr(executor, "get_executor"):  # a dask client
         executor = executor.get_executor()
@@ -76,7 +79,8 @@ def completed(
                     continue
                 loaded = _load(position, job)
                 if isinstance(loaded, Outcome):
-                    yield loaded
+                    if not is_cancelled(cancel):
+                        yield loaded
                     continue
                 try:
                     places[executor.submit(_guarded, work, position, loaded)] = position

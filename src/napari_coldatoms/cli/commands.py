@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -93,9 +95,13 @@ def run(
 ) -> int:
     """Do on other files what a recipe says."""
     try:
-        analysis, make_picture = follow(recipe)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            analysis, make_picture = follow(recipe)
     except RecipeError as error:
         raise UsageError(str(error)) from error
+    for each in caught:
+        print(f"note: {each.message}", file=sys.stderr)
     if not isinstance(analysis, Analysis):
         # counts of photons are no pictures; by name, so that recipes for pictures load none of it
         follow_recipe = importlib.import_module("napari_coldatoms.cli.count").follow_recipe
@@ -201,7 +207,9 @@ def _pool(workers: int) -> Iterator[Executor | None]:
         return
     # spawned, not forked: numba's and OpenMP's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin_work, initargs=(workers,)
+    )
     with _interrupts_ignored():
         # started now, so that Ctrl-C cannot kill them while they load, before the initializer
         for _ in range(workers):
@@ -223,6 +231,13 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _begin_work(workers: int) -> None:
+    _ignore_interrupts()
+    # each of them starts a network, whose threads shall not compete for the processors
+    share = max(1, (os.cpu_count() or 1) // workers)
+    os.environ.setdefault("OMP_NUM_THREADS", str(share))
 
 
 def _ignore_interrupts() -> None:

@@ -27,7 +27,7 @@ def flags(cls: type, group: str, **defaults: Any) -> Any:
     members = []
     for parameter in parameters(cls):
         if parameter.parameters:
-            kind = flags(parameter.type, f"{group}, method '{parameter.name}'")
+            kind = flags(parameter.type, f"{group}, method '{parameter.method}'")
             members.append((parameter.name, kind, field(default=kind())))
             continue
         note = cyclopts.Parameter(

@@ -18,19 +18,19 @@ class Cloud:
     Attributes
     ----------
     label : str
-        Class of the cloud; "cloud" where the method knows no classes.
+        Class of the cloud, such as "MOT" or "ODT"; "cloud" where the method knows no classes.
     score : float
-        Confidence in (0, 1], growing with significance.
+        Confidence in (0, 1]: the network's, or what grows with significance.
     box : (y0, x0, y1, x1)
         Extent of the 1/e² ellipse as pixel edges, half-open: ``picture[y0:y1, x0:x1]`` is the box.
         At the fitted radii if the fit succeeded, else at the mask's.
     gaussian : Gaussian2D
-        From the mask, without a fit: moments, histogram peak of the background, and Eq. 3 of
-        Hofer et al. 2021 (arXiv:2011.10536).
+        From the mask (the soft one, where a network made it), without a fit: moments, histogram
+        peak of the background, and Eq. 3 of Hofer et al. 2021 (arXiv:2011.10536).
     fit : GaussianFit or None
         The fit, if one was asked for.
     significance : float
-        Peak over noise at the scale that shows the cloud best.
+        Peak over noise at the scale that shows the cloud best; NaN where a network found it.
     crop : (ny, nx) boolean array
         The mask, cropped.
     offset : (row, column)

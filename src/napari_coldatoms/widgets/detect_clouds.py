@@ -6,19 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Shapes
+from napari.utils.notifications import show_warning
 from qtpy.compat import isalive
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QListWidget
 
 from napari_coldatoms.analyses.detect_clouds import DetectClouds
 from napari_coldatoms.analyses.make_picture import MakePicture
 from napari_coldatoms.backend.analysis import LayerData
 from napari_coldatoms.backend.run import Run, frame_columns, leading_dims
-from napari_coldatoms.clouds.compiled import is_compiled
 from napari_coldatoms.images.stack import from_layer, is_raw
 from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import ImageWidget, button, row, shown_frame
 from napari_coldatoms.widgets.cuts import Cut
-from napari_coldatoms.widgets.detection import Detected, cuts_of, detect_and_draw, summary
+from napari_coldatoms.widgets.detection import (
+    Detected,
+    beginning,
+    cuts_of,
+    detect_and_draw,
+    summary,
+)
 from napari_coldatoms.widgets.export import FILTERS, export
 from napari_coldatoms.widgets.form import ParameterForm
 from napari_coldatoms.widgets.jobs import Job
@@ -45,6 +52,9 @@ class DetectCloudsWidget(ImageWidget):
     ----------
     napari_viewer : napari.viewer.Viewer
     """
+
+    # from a thread that waits for the network
+    _restarted = Signal(str)
 
     def __init__(self, napari_viewer):  # type: ignore[no-untyped-def]
         super().__init__(
@@ -118,6 +128,7 @@ class DetectCloudsWidget(ImageWidget):
         self._cut_job = Job(self)
         self._cut_job.succeeded.connect(self._on_cuts)
         self._cut_job.failed.connect(self.complain)
+        self._restarted.connect(self._on_restarted)
         self.selection = ShapeSelection(self)
         self.selection.selected.connect(self.table.select)
         self.layer_combo.layer_changed.connect(self._on_layer_changed)
@@ -150,16 +161,19 @@ class DetectCloudsWidget(ImageWidget):
 
         def work(*, progress: Any, cancel: Any) -> Detected:
             return detect_and_draw(
-                analysis, stack, frames, with_models, progress=progress, cancel=cancel
+                analysis,
+                stack,
+                frames,
+                with_models,
+                progress=progress,
+                cancel=cancel,
+                on_restart=self._restarted.emit,
             )
 
         def done(found: Detected) -> None:
             self._show(source, found)
 
-        words = f"Searching “{source.name}” …"
-        if not is_compiled():
-            words += " (compiling first, once after an installation: about 20 s)"
-        self.start(work, done, words=words)
+        self.start(work, done, words=beginning(analysis, str(source.name)))
 
     def cancel(self) -> None:
         """Stop the run; what was found until then is kept."""
@@ -345,6 +359,9 @@ class DetectCloudsWidget(ImageWidget):
             self.say("No image layer yet: drop a camera file into the window.")
         elif self.result is None and not self.busy:
             self.say("Press Run.")
+
+    def _on_restarted(self, message: str) -> None:
+        show_warning(f"{self.title}: {message}")
 
     def _on_theme(self, event: Any = None) -> None:
         if isalive(self):

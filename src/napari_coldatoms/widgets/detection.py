@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,8 +12,10 @@ from napari_coldatoms.analyses.detect_clouds import DetectClouds
 from napari_coldatoms.backend.analysis import LayerData
 from napari_coldatoms.backend.run import Run, leading_dims, run
 from napari_coldatoms.clouds.compiled import compile_elsewhere, is_compiled
+from napari_coldatoms.clouds.network_process import NetworkStopped, network_pid
 from napari_coldatoms.images.stack import pixel_size, unit
 from napari_coldatoms.widgets.cuts import Cut, principal_cuts
+from napari_coldatoms.widgets.jobs import Cancelled
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,37 @@ def detect_and_draw(
     *,
     progress: Any = None,
     cancel: Any = None,
+    on_restart: Callable[[str], None] | None = None,
 ) -> Detected:
-    """Run the analysis and make its layers: all that takes time."""
+    """Run the analysis and make its layers: all that takes time.
+
+    Raises
+    ------
+    Cancelled
+        Where the network was being started.
+    Exception
+        What ``analysis.context`` raises.
+    """
     if not is_compiled():
         compile_elsewhere(cancel)
-    done = run(analysis, stack, progress=progress, cancel=cancel, frames=frames)
+    try:
+        context = analysis.context(stack, frames, cancel=cancel, on_restart=on_restart)
+    except NetworkStopped:
+        raise Cancelled("Cancelled.") from None
+    done = run(analysis, stack, progress=progress, cancel=cancel, frames=frames, context=context)
     _ = done.table, done.failures  # summarised here and now, kept for later
     models = analysis.model_layers(done) if with_models else []
     return Detected(done, analysis.layers(done), models)
+
+
+def beginning(analysis: DetectClouds, name: str) -> str:
+    """Say in words what a run begins with."""
+    words = f"Searching “{name}” …"
+    if not is_compiled():
+        words += " (compiling first, once after an installation: about 20 s)"
+    if analysis.method == "mask-rcnn" and network_pid() is None:
+        words += " (starting the network first: some seconds)"
+    return words
 
 
 def cuts_of(done: Run, index: tuple[int, ...], cloud: Any) -> tuple[Cut, Cut]:

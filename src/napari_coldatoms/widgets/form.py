@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import create_widget
@@ -14,6 +15,7 @@ from superqt import QCollapsible
 
 from napari_coldatoms.backend.analysis import Parameter, from_dict, parameters, to_dict
 from napari_coldatoms.widgets.folds import fold
+from napari_coldatoms.widgets.path_edit import PathEdit
 
 
 class WheelGuard(QObject):
@@ -39,14 +41,8 @@ class _Control:
     """One parameter's control: a magicgui widget, with a check box where None is allowed."""
 
     def __init__(self, parameter: Parameter, object_name: str, tooltip: str) -> None:
-        options = dict(parameter.options)
-        value = parameter.default
-        if value is None:
-            # what is shown in grey while nothing is given
-            value = max(options.get("min", 0), 0)
-        self.widget: Any = create_widget(
-            name=parameter.name, annotation=_without_none(parameter), value=value, options=options
-        )
+        kind = _without_none(parameter)
+        self.widget: Any = _path_edit(parameter) if kind is Path else _magic(parameter, kind)
         self.inner: QWidget = self.widget.native
         self.inner.setObjectName(object_name)
         self.inner.setToolTip(tooltip)
@@ -54,7 +50,8 @@ class _Control:
             self.inner.setText("")  # the row has its label already
         self.native: QWidget = self.inner
         self.check: QCheckBox | None = None
-        if parameter.optional:
+        # an empty path is none already
+        if parameter.optional and kind is not Path:
             self.native = QWidget()
             row = QHBoxLayout(self.native)
             row.setContentsMargins(0, 0, 0, 0)
@@ -84,6 +81,25 @@ class _Control:
             self.check.setChecked(value is not None)
 
 
+def _magic(parameter: Parameter, kind: Any) -> Any:
+    """Return magicgui's widget for a type."""
+    options = dict(parameter.options)
+    value = parameter.default
+    if value is None:
+        # what is shown in grey while nothing is given
+        value = max(options.get("min", 0), 0)
+    return create_widget(name=parameter.name, annotation=kind, value=value, options=options)
+
+
+def _path_edit(parameter: Parameter) -> PathEdit:
+    options = parameter.options
+    edit = PathEdit(
+        _title(parameter), str(options.get("filter", "")), str(options.get("placeholder", ""))
+    )
+    edit.value = parameter.default
+    return edit
+
+
 class ParameterForm(QWidget):
     """The parameters of an analysis as a form.
 
@@ -91,8 +107,8 @@ class ParameterForm(QWidget):
     ----------
     cls : type
         The analysis, a frozen dataclass with annotated fields; a field that is itself such a
-        dataclass becomes a fold. Where the analysis has a field ``method`` with that fold's name
-        among its choices, the fold is shown for that method only.
+        dataclass becomes a fold. Where the analysis has a field ``method`` with that of the fold
+        (`Parameter.method`) among its choices, the fold is shown for that method only.
     prefix : str
         Start of every control's object name: ``"<prefix>_<field>"``.
     exclude : iterable of str
@@ -115,6 +131,7 @@ class ParameterForm(QWidget):
         self._cls = cls
         self._controls: dict[str, _Control] = {}
         self._nested: dict[str, ParameterForm] = {}
+        self._methods: dict[str, str] = {}
         self._folds: dict[str, QCollapsible] = {}
         self._guard = WheelGuard(self)
         excluded = set(exclude)
@@ -132,6 +149,7 @@ class ParameterForm(QWidget):
                 nested.set_values(to_dict(parameter.default))
                 nested.changed.connect(self.changed)
                 self._nested[parameter.name] = nested
+                self._methods[parameter.name] = parameter.method
                 layout.addWidget(self._fold(parameter.name, _title(parameter), nested, prefix))
         advanced = [p for p in plain if p.advanced]
         if advanced:
@@ -227,13 +245,10 @@ class ParameterForm(QWidget):
             return
         choices = {str(getattr(c, "value", c)) for c in getattr(method.widget, "choices", ())}
         for name, form in self._nested.items():
-            if any(_same_method(name, choice) for choice in choices):
-                self._folds[name].setVisible(_same_method(name, str(method.value)))
-                form.setEnabled(_same_method(name, str(method.value)))
-
-
-def _same_method(field: str, method: str) -> bool:
-    return field == method.replace("-", "_")
+            own = self._methods[name]
+            if own in choices:
+                self._folds[name].setVisible(own == str(method.value))
+                form.setEnabled(own == str(method.value))
 
 
 def _title(parameter: Parameter) -> str:
