@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ ERROR_COLUMNS = (
     *("clouds", "without", "rmse", "median", "bias"),
 )
 FIT_COLUMNS = (
-    *("frames", "kind", "fits", "converged", "correct"),
+    *("frames", "kind", "fits", "converged", "converged_where_possible", "correct"),
     *("median_seconds", "total_seconds"),
 )
 
@@ -73,8 +73,8 @@ def fits_table(fits: Sequence[FitTrial]) -> DataFrame:
     -------
     DataFrame
         Columns frames (`ONE_CLOUD`, where all kinds of fits ran on the same clouds, or `ALL`),
-        kind, fits, converged and correct (shares, 0 to 1; correct of those with a reference),
-        median_seconds and total_seconds.
+        kind, fits, converged (share, 0 to 1), converged_where_possible and correct (of the clouds
+        at which the fit from the truth succeeds), median_seconds and total_seconds.
     """
     import pandas as pd
 
@@ -97,7 +97,8 @@ def fits_table(fits: Sequence[FitTrial]) -> DataFrame:
                     kind,
                     len(chosen),
                     float(np.mean([fit.converged for fit in chosen])),
-                    _share([fit.correct for fit in chosen]),
+                    _share([fit.converged for fit in chosen if fit.correct is not None]),
+                    _share([fit.correct for fit in chosen if fit.correct is not None]),
                     float(np.median(seconds)),
                     float(seconds.sum()),
                 )
@@ -105,9 +106,8 @@ def fits_table(fits: Sequence[FitTrial]) -> DataFrame:
     return pd.DataFrame(rows, columns=list(FIT_COLUMNS))
 
 
-def _share(values: Sequence[bool | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else math.nan
+def _share(values: Sequence[bool]) -> float:
+    return float(np.mean(values)) if values else math.nan
 
 
 def errors_text(table: DataFrame) -> str:
@@ -137,13 +137,19 @@ def fits_text(table: DataFrame) -> str:
     if table.empty:
         return ""
     short = table.assign(
-        converged=[f"{100 * share:.1f} %" for share in table["converged"]],
-        correct=[f"{100 * share:.1f} %" for share in table["correct"]],
+        converged=_percent(table["converged"]),
+        possible=_percent(table["converged_where_possible"]),
+        correct=_percent(table["correct"]),
         median=[_milliseconds(value) for value in table["median_seconds"]],
         total=[_milliseconds(value) for value in table["total_seconds"]],
     )
-    columns = ["frames", "kind", "fits", "converged", "correct", "median", "total"]
-    return "Fits (times in ms)\n\n" + short[columns].to_string(index=False) + "\n"
+    columns = ["frames", "kind", "fits", "converged", "possible", "correct", "median", "total"]
+    head = "Fits (times in ms; possible: converged of those that converge from the truth)\n\n"
+    return head + short[columns].to_string(index=False) + "\n"
+
+
+def _percent(shares: Iterable[float]) -> list[str]:
+    return ["-" if math.isnan(share) else f"{100 * share:.1f} %" for share in shares]
 
 
 def _milliseconds(seconds: float) -> str:
