@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_coldatoms.clouds.cut_ellipse import is_cut, whole_ellipse
 from napari_coldatoms.clouds.detection import Detection
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.moments import moments
@@ -22,7 +23,8 @@ def region_of(detection: Detection, shape: tuple[int, int]) -> tuple[Region, Gau
     """Return the pixels of a detection, and the Gaussian of its mask, without peak.
 
     The Gaussian has the moments of the soft mask, values below 0.5 set to 0 (Hofer et al. 2021,
-    arXiv:2011.10536, section 5). A mask without any pixel of at least 0.5 counts as the ellipse in
+    arXiv:2011.10536, section 5); that of a mask which the frame cuts off is the Gaussian of the
+    whole ellipse. A mask without any pixel of at least 0.5 counts as the ellipse in
     its box.
 
     Parameters
@@ -51,6 +53,8 @@ def region_of(detection: Detection, shape: tuple[int, int]) -> tuple[Region, Gau
         wx=max(found.wx, 1.0),
         wy=max(found.wy, 1.0),
     )
+    if is_cut(inside, (y, x), shape):
+        gaussian = whole_ellipse(gaussian, shape)
     return _region(inside, (y, x), detection.score), gaussian
 
 
