@@ -22,7 +22,7 @@ from napari_coldatoms.clouds.network_process import (
     start_network,
     stop_network,
 )
-from napari_coldatoms.clouds.weights import digest
+from napari_coldatoms.clouds.weights import SHIPPED, digest, read_card
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -99,6 +99,8 @@ class NetworkFrames:
         self._batch_of = {index: n for n, batch in enumerate(self._batches) for index in batch}
         self._asked: dict[int, _Batch] = {}
         self._lock = threading.Lock()
+        # said at once, before seconds are spent on a start
+        read_card(options.weights or SHIPPED)
         _Request(
             lambda: start_network(options.weights, options.device, on_restart=on_restart)
         ).wait(cancel)

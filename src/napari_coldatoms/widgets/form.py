@@ -42,7 +42,11 @@ class _Control:
 
     def __init__(self, parameter: Parameter, object_name: str, tooltip: str) -> None:
         kind = _without_none(parameter)
-        self.widget: Any = _path_edit(parameter) if kind is Path else _magic(parameter, kind)
+        self.widget: Any
+        if kind is Path:
+            self.widget = _path_edit(parameter, object_name, tooltip)
+        else:
+            self.widget = _magic(parameter, kind)
         self.inner: QWidget = self.widget.native
         self.inner.setObjectName(object_name)
         self.inner.setToolTip(tooltip)
@@ -91,10 +95,13 @@ def _magic(parameter: Parameter, kind: Any) -> Any:
     return create_widget(name=parameter.name, annotation=kind, value=value, options=options)
 
 
-def _path_edit(parameter: Parameter) -> PathEdit:
-    options = parameter.options
+def _path_edit(parameter: Parameter, object_name: str, tooltip: str) -> PathEdit:
     edit = PathEdit(
-        _title(parameter), str(options.get("filter", "")), str(options.get("placeholder", ""))
+        _title(parameter),
+        filters=str(parameter.options.get("filter", "")),
+        placeholder=str(parameter.options.get("placeholder", "")),
+        name=object_name,
+        tooltip=tooltip,
     )
     edit.value = parameter.default
     return edit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QToolButton, QWidget
 
 
@@ -19,17 +19,27 @@ class PathEdit(QWidget):
         Which files the dialog shows, such as ``"*.yaml *.yml"``; all where it is empty.
     placeholder : str
         What the empty line means.
+    name, tooltip : str
+        Object name, with which those of the line and the button begin, and what the path is.
     """
 
     changed = Signal(object)
 
-    def __init__(self, title: str, filters: str = "", placeholder: str = "") -> None:
+    def __init__(
+        self, title: str, *, filters: str = "", placeholder: str = "", name: str, tooltip: str
+    ) -> None:
         super().__init__()
+        self.setObjectName(name)
+        self.setToolTip(tooltip)
         self._title, self._filters = title, filters
         self.line = QLineEdit()
+        self.line.setObjectName(f"{name}_path")
+        self.line.setToolTip(tooltip)
         self.line.setPlaceholderText(placeholder)
         self.line.setClearButtonEnabled(True)
         self.button = QToolButton()
+        self.button.setObjectName(f"{name}_choose")
+        self.button.setToolTip(f"choose a file: {tooltip}")
         self.button.setText("…")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -54,15 +64,6 @@ class PathEdit(QWidget):
     @value.setter
     def value(self, value: Any) -> None:
         self.line.setText("" if value is None else str(value))
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Give name and tooltip to the line and the button, too."""
-        super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.ToolTipChange:
-            self.line.setToolTip(self.toolTip())
-            self.button.setToolTip(f"choose a file: {self.toolTip()}")
-            self.line.setObjectName(f"{self.objectName()}_path")
-            self.button.setObjectName(f"{self.objectName()}_choose")
 
     def _choose(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
