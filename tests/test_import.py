@@ -44,7 +44,8 @@ def test_what_works_without_a_window_loads_none():
         *("images", "readers.layers", "clouds", "backend", "backend.tables", "backend.layer_files"),
         *("analyses.detect_clouds", "analyses.batch", "analyses.plots", "samples"),
         *("analyses.reconstruct_lattice", "lattice", "cli.commands", "cli.design", "cli.lattice"),
-        *("analyses.count_atoms", "photons", "readers.count_files", "cli.count"),
+        *("analyses.count_atoms", "photons", "readers.count_files", "cli.count", "cli.train"),
+        *("clouds.train", "clouds.score"),
         "widgets.file_reader",  # npe2 reads with it in scripts, too
     )
     loaded = loaded_by("\n".join(f"import napari_coldatoms.{module}" for module in modules))

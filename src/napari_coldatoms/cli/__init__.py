@@ -45,6 +45,7 @@ _COMMANDS = {
     "count": ("count", "Tell how often there were 0, 1, 2, ... atoms from photon counts."),
     "design": ("design", "Predict SNR and detection errors of a lattice, without any file."),
     "evaluate": ("evaluate", "Judge a detector of clouds on simulated frames."),
+    "train": ("train", "Train a network that finds clouds."),
     "demo": ("commands", "Show the main job on simulated shots."),
 }
 

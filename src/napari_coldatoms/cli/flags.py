@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import MISSING, field, fields, is_dataclass, make_dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import cyclopts
 
@@ -34,7 +34,7 @@ def flags(cls: type, group: str, **defaults: Any) -> Any:
             help=_help(parameter),
             group=group,
             negative_iterable=(),
-            converter=_whole if parameter.type is int else None,
+            converter=_whole if int in (parameter.type, *get_args(parameter.type)) else None,
         )
         default = defaults.get(parameter.name, parameter.default)
         value = field() if default is MISSING else field(default=default)

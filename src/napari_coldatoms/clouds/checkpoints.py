@@ -19,13 +19,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
-__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "save_checkpoint"]
+from napari_coldatoms.clouds.training import CheckpointError
+
+__all__ = [
+    "Checkpoint",
+    "load_checkpoint",
+    "optimiser_tensors",
+    "restore_optimiser",
+    "save_checkpoint",
+]
 
 _FORMAT = "napari-coldatoms training 1"
-
-
-class CheckpointError(ValueError):
-    """A file that holds no checkpoint, or that of another training."""
 
 
 @dataclass(frozen=True)

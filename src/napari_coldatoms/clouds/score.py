@@ -1,6 +1,6 @@
 """How good detections are: the average precision of COCO, of boxes and of masks.
 
-Needs torch, which must not be loaded beside a window: see `server`.
+What computes loads torch, which must not be loaded beside a window: see `server`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchmetrics.detection import MeanAveragePrecision
 
-from napari_coldatoms.clouds.dataset import Sample
+from napari_coldatoms.clouds.dataset import Sample, Samples
 
-__all__ = ["AveragePrecision", "Found", "Score", "Scorer", "score"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_coldatoms.clouds.inference import Network
+
+__all__ = ["AveragePrecision", "Found", "Score", "Scorer", "score", "score_network"]
 
 _KINDS = {"box": "bbox", "mask": "segm"}
+# pictures that are looked at together
+_TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,8 @@ class Scorer:
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
+        from torchmetrics.detection import MeanAveragePrecision
+
         self._labels = tuple(labels)
         with warnings.catch_warnings():
             # pycocotools is not what computes
@@ -132,8 +139,8 @@ class Scorer:
             np.array([each.box for each in detections]).reshape(-1, 4),
             self._numbers(each.label for each in detections),
             masks,
+            np.array([each.score for each in detections]),
         )
-        found["scores"] = torch.tensor([each.score for each in detections])
         expected = _tensors(truth.boxes, self._numbers(truth.labels), truth.masks >= 0.5)
         self._metric.update([found], [expected])
         self._pictures += 1
@@ -165,7 +172,7 @@ class Scorer:
             numbers.append(self._labels.index(label))
         return numbers
 
-    def _precision(self, values: Mapping[str, torch.Tensor], kind: str) -> AveragePrecision:
+    def _precision(self, values: Mapping[str, Tensor], kind: str) -> AveragePrecision:
         prefix = _KINDS[kind]
         numbers = values["classes"].reshape(-1).tolist()
         means = values[f"{prefix}_map_per_class"].reshape(-1).tolist()
@@ -197,14 +204,33 @@ def score(
     return scorer.result()
 
 
+def score_network(network: Network, samples: Samples) -> Score:
+    """Return the score of a network on samples at their own size."""
+    scorer = Scorer(network.card.labels)
+    for start in range(0, len(samples), _TOGETHER):
+        together = [samples[n] for n in range(start, min(start + _TOGETHER, len(samples)))]
+        found = network.detect([each.picture for each in together])
+        for detections, sample in zip(found, together, strict=True):
+            scorer.add(detections, sample)
+    return scorer.result()
+
+
 def _tensors(
-    boxes: NDArray[np.float64], labels: Sequence[int], masks: NDArray[np.bool_]
-) -> dict[str, torch.Tensor]:
-    return {
+    boxes: NDArray[np.float64],
+    labels: Sequence[int],
+    masks: NDArray[np.bool_],
+    scores: NDArray[np.float64] | None = None,
+) -> dict[str, Tensor]:
+    import torch
+
+    tensors = {
         "boxes": torch.from_numpy(boxes[:, [1, 0, 3, 2]].astype(np.float32)),
         "labels": torch.tensor(labels, dtype=torch.long),
         "masks": torch.from_numpy(masks),
     }
+    if scores is not None:
+        tensors["scores"] = torch.from_numpy(scores.astype(np.float32))
+    return tensors
 
 
 def _known(value: float) -> float:

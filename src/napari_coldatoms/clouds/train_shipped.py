@@ -19,7 +19,9 @@ from napari_coldatoms.clouds.dataset import fixed_set, held_out
 from napari_coldatoms.clouds.frame_cache import simulate_samples
 from napari_coldatoms.clouds.inference import Network
 from napari_coldatoms.clouds.recipe import OWN
-from napari_coldatoms.clouds.train import Epoch, Progress, evaluate, train
+from napari_coldatoms.clouds.score import score_network
+from napari_coldatoms.clouds.train import train
+from napari_coldatoms.clouds.training import Epoch, Progress
 from napari_coldatoms.clouds.weights import (
     SHIPPED,
     WeightsCard,
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     scores = {}
     for name in _SETS:
         network = Network(done.best, given.device)
-        scores[name] = evaluate(network, fixed_set(name, stop=given.judged)).to_dict()
+        scores[name] = score_network(network, fixed_set(name, stop=given.judged)).to_dict()
         _say(f"{name}: {_both(scores[name])}")
     card, tensors = load_weights(done.best)
     card = replace(card, about={**card.about, "scores": scores})

@@ -1,0 +1,94 @@
+"""What is known of a training: where it is, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["CheckpointError", "Epoch", "Progress", "Training", "TrainingError"]
+
+
+class CheckpointError(ValueError):
+    """A file that holds no checkpoint, or that of another training."""
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch came to.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    losses : dict of str to float
+        Mean over the steps of each part of the loss, which is their sum.
+    learning_rate : float
+        Of the last step.
+    box, mask : float
+        COCO's mean average precision on the validation samples; NaN without any.
+    seconds : float
+        Of the whole training until then.
+    """
+
+    number: int
+    losses: Mapping[str, float]
+    learning_rate: float
+    box: float
+    mask: float
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        """Sum of the parts of the loss."""
+        return sum(self.losses.values())
+
+    @property
+    def mean(self) -> float:
+        """Mean of both precisions."""
+        return (self.box + self.mask) / 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is.
+
+    Attributes
+    ----------
+    step, steps : int
+        Steps done, and all.
+    losses : dict of str to float
+        Parts of the loss in the latest step, NaN if it was left out.
+    epoch : Epoch or None
+        The epoch that has just ended, if one has.
+    """
+
+    step: int
+    steps: int
+    losses: Mapping[str, float]
+    epoch: Epoch | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training came to.
+
+    Attributes
+    ----------
+    finished : bool
+        False after a cancel.
+    history : tuple of Epoch
+        The epochs that ended.
+    best, last : Path or None
+        Weights of the epoch with the highest mean of both precisions, and of the last one; None
+        before the end of the first epoch.
+    """
+
+    finished: bool
+    history: tuple[Epoch, ...]
+    best: Path | None
+    last: Path | None
