@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+# before a window of other tests is there: the LLVM of torch's triton crashes beside that of Mesa
+import torchvision  # noqa: F401
+
 from napari_coldatoms.cli import DONE, USAGE, main
 from napari_coldatoms.clouds.weights import read_card
 

@@ -7,6 +7,9 @@ import math
 import numpy as np
 import pytest
 
+# before a window of other tests is there: the LLVM of torch's triton crashes beside that of Mesa
+import torchvision  # noqa: F401
+
 from napari_coldatoms.clouds.dataset import Sample
 from napari_coldatoms.clouds.detection import Detection
 from napari_coldatoms.clouds.score import Scorer, score
