@@ -116,10 +116,10 @@ def test_an_error_in_an_analysis_fails_its_file_alone(folder):
             return super().summarise(run)
 
     paths = [folder / "shot_00.tif", folder / "shot_03.tif"]
-    batch = process(paths, Broken())
+    batch = process(paths, Broken(method="threshold"))
     assert len(batch.table) == 1
     assert batch.failures["error"].tolist() == ["shot_03: KeyError: 'lost'"]
-    alone = process(paths[1:], Broken())
+    alone = process(paths[1:], Broken(method="threshold"))
     assert alone.failures["error"].tolist() == ["shot_03: KeyError: 'lost'"]
 
 
