@@ -42,7 +42,7 @@ def test_what_is_right_has_precision_1():
         assert (each.mean, each.at_50, each.at_75) == pytest.approx((1, 1, 1))
         assert each.of_class == pytest.approx({"MOT": 1, "ODT": 1})
     assert (result.pictures, result.clouds) == (3, 3)
-    assert result.mean == pytest.approx(1)
+    assert result.overall == pytest.approx(1)
 
 
 def test_an_overlap_of_0_61_counts_at_three_of_ten():
@@ -83,7 +83,7 @@ def test_another_class_is_not_found():
 
 def test_without_clouds_there_is_no_precision():
     result = score([[]], [truth()], LABELS)
-    assert math.isnan(result.mean)
+    assert math.isnan(result.overall)
     assert result.clouds == 0
 
 

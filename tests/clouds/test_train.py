@@ -96,11 +96,11 @@ def test_it_learns(trained, told):
 
 
 def test_its_weights_detect(trained, samples):
-    network = Network(trained.best, "cpu")
+    network = Network(trained.best_weights, "cpu")
     (found,) = network.detect([samples[0].picture], least_score=0.0)
     assert found
     assert network.card.labels == ("MOT", "ODT")
-    about = read_card(trained.last).about
+    about = read_card(trained.last_weights).about
     assert about["training data"] == "simulated frames"
     assert about["recipe"]["canvas"] == 96
     assert about["training pictures"] == 8
@@ -109,10 +109,10 @@ def test_its_weights_detect(trained, samples):
 
 
 def test_what_is_done_is_not_done_again(trained, samples):
-    stamp = trained.best.stat().st_mtime_ns
-    again = train(samples, held_out(2), RECIPE, output=trained.best.parent, device="cpu")
+    stamp = trained.best_weights.stat().st_mtime_ns
+    again = train(samples, held_out(2), RECIPE, output=trained.best_weights.parent, device="cpu")
     assert again == trained
-    assert trained.best.stat().st_mtime_ns == stamp
+    assert trained.best_weights.stat().st_mtime_ns == stamp
 
 
 def test_a_stop_changes_nothing(trained, samples, tmp_path):
@@ -125,9 +125,9 @@ def test_a_stop_changes_nothing(trained, samples, tmp_path):
     assert not stopped.finished
     assert done[-1].step == 3
     assert stopped.history == ()
-    assert stopped.best is None
+    assert stopped.best_weights is None
     assert train(samples, held_out(2), RECIPE, **options).finished
-    assert same_state(tmp_path, trained.best.parent)
+    assert same_state(tmp_path, trained.best_weights.parent)
 
 
 SCRIPT = """
@@ -167,13 +167,13 @@ def test_a_kill_changes_nothing(trained, samples, frames, tmp_path):
     at = load_checkpoint(tmp_path / "checkpoint.safetensors").state["step"]
     assert at == 2
     assert train(samples, held_out(2), RECIPE, output=tmp_path, device="cpu").finished
-    assert same_state(tmp_path, trained.best.parent)
+    assert same_state(tmp_path, trained.best_weights.parent)
 
 
 @pytest.fixture
 def broken(trained, tmp_path):
     """Return a folder with a copy of the checkpoint, to be broken."""
-    source = trained.best.parent / "checkpoint.safetensors"
+    source = trained.best_weights.parent / "checkpoint.safetensors"
     copy = tmp_path / source.name
     copy.write_bytes(source.read_bytes())
     return copy
@@ -207,7 +207,7 @@ def test_a_pickle_is_not_opened(broken, samples, tmp_path):
 
 
 def test_weights_are_no_checkpoint(broken, trained, samples):
-    broken.write_bytes(trained.best.read_bytes())
+    broken.write_bytes(trained.best_weights.read_bytes())
     with pytest.raises(CheckpointError, match="expected a checkpoint of format"):
         train(samples, (), RECIPE, output=broken.parent, device="cpu")
 
@@ -222,13 +222,13 @@ def test_the_checkpoint_of_another_training_is_refused(broken, samples):
 
 def test_it_starts_from_weights(trained, samples, tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=1, averaging=0.0)
-    start = trained.last
+    start = trained.last_weights
     done = train(
         [samples[0]], (), recipe, output=tmp_path, device="cpu", start_weights=start
     )  # fmt: skip
     # without validation the latest weights are the best
-    assert same_tensors(load_file(done.best), load_file(done.last))
-    assert np.isnan(done.history[0].mean)
+    assert same_tensors(load_file(done.best_weights), load_file(done.last_weights))
+    assert np.isnan(done.history[0].overall)
     assert done.history[0].loss < trained.history[0].loss
 
 

@@ -166,7 +166,7 @@ def _teller(
 
 def _line(epoch: Epoch, epochs: int) -> str:
     parts = [f"epoch {epoch.number} of {epochs}", f"loss {epoch.loss:.4g}"]
-    if epoch.mean == epoch.mean:  # not NaN: it was judged
+    if epoch.overall == epoch.overall:  # not NaN: it was judged
         parts += [f"box mAP {epoch.box:.3f}", f"mask mAP {epoch.mask:.3f}"]
     return ", ".join([*parts, f"rate {epoch.learning_rate:.2g}", f"{epoch.seconds / 60:.1f} min"])
 
@@ -174,8 +174,8 @@ def _line(epoch: Epoch, epochs: int) -> str:
 def _say(done: Training) -> None:
     if not done.finished:
         print("interrupted; the same command goes on", file=sys.stderr)
-    elif done.best is not None:
-        print(f"wrote {done.best}, {done.last}", file=sys.stderr)
+    elif done.best_weights is not None:
+        print(f"wrote {done.best_weights}, {done.last_weights}", file=sys.stderr)
 
 
 @contextmanager

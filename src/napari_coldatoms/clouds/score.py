@@ -39,7 +39,7 @@ class AveragePrecision:
     at_50, at_75 : float
         At the least overlaps 0.5 and 0.75.
     of_class : dict of str to float
-        `mean` of each class.
+        The mean of each class.
     """
 
     mean: float
@@ -66,7 +66,7 @@ class Score:
     clouds: int
 
     @property
-    def mean(self) -> float:
+    def overall(self) -> float:
         """Mean of both: the epoch with the highest is kept (Hofer et al. 2021, section 4)."""
         return (self.box.mean + self.mask.mean) / 2
 

@@ -40,7 +40,7 @@ def train(
     ----------
     training, validation : sequence of Sample
         What it learns from, and what each epoch is judged by, at their own size.
-    recipe : Recipe
+    recipe : napari_coldatoms.clouds.recipe.Recipe
         How.
     output : path
         Folder for ``best.safetensors`` and ``last.safetensors`` (weights),

@@ -64,13 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         about={"training data": "simulated frames", "share of paper frames": _PAPER},
         progress=_tell(),
     )
-    assert done.best is not None
+    assert done.best_weights is not None
     scores = {}
     for name in _SETS:
-        network = Network(done.best, given.device)
+        network = Network(done.best_weights, given.device)
         scores[name] = score_network(network, fixed_set(name, stop=given.judged)).to_dict()
         _say(f"{name}: {_both(scores[name])}")
-    card, tensors = load_weights(done.best)
+    card, tensors = load_weights(done.best_weights)
     card = replace(card, about={**card.about, "scores": scores})
     given.weights.parent.mkdir(parents=True, exist_ok=True)
     save_weights(given.weights, tensors, card)

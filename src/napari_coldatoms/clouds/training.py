@@ -48,7 +48,7 @@ class Epoch:
         return sum(self.losses.values())
 
     @property
-    def mean(self) -> float:
+    def overall(self) -> float:
         """Mean of both precisions."""
         return (self.box + self.mask) / 2
 
@@ -83,12 +83,12 @@ class Training:
         False after a cancel.
     history : tuple of Epoch
         The epochs that ended.
-    best, last : Path or None
+    best_weights, last_weights : Path or None
         Weights of the epoch with the highest mean of both precisions, and of the last one; None
         before the end of the first epoch.
     """
 
     finished: bool
     history: tuple[Epoch, ...]
-    best: Path | None
-    last: Path | None
+    best_weights: Path | None
+    last_weights: Path | None

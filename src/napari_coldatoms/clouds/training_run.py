@@ -192,7 +192,7 @@ class TrainingRun:
             save_weights(path, tensors, self._card(number + 1, score))
         box, mask = (score.box.mean, score.mask.mean) if score else (math.nan, math.nan)
         epoch = Epoch(number + 1, losses, rate, box, mask, self.seconds)
-        if all(not epoch.mean <= each.mean for each in self.history):
+        if all(not epoch.overall <= each.overall for each in self.history):
             save_weights(self.folder / BEST, tensors, self._card(number + 1, score))
         self.history.append(epoch)
         self.sums = {}
