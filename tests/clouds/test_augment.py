@@ -15,6 +15,7 @@ from napari_coldatoms.clouds.augment import (
     fringed,
     noisier,
     prepared,
+    scattered,
     turned,
 )
 from napari_coldatoms.clouds.dataset import Sample
@@ -61,8 +62,27 @@ def test_blocks_stay_in_their_boxes(blocks, change):
 
 def test_mirror_images_and_turns_together_are_all_eight(blocks):
     rngs = [np.random.default_rng(seed) for seed in range(60)]
-    seen = {augmented(blocks, rng, SIMULATED).picture.tobytes() for rng in rngs}
+    seen = {augmented(blocks, rng, Augmentations()).picture.tobytes() for rng in rngs}
     assert len(seen) == 8
+
+
+def test_scattered_light_is_faint_wide_and_no_cloud(disc):
+    heights = []
+    for seed in range(20):
+        new = scattered(disc, np.random.default_rng(seed))
+        assert new.boxes is disc.boxes
+        assert new.masks is disc.masks
+        assert new.labels == disc.labels
+        light = new.picture - disc.picture
+        assert light.min() >= 0
+        heights.append(light.max() / disc.picture.max())
+    assert min(heights) > 0.001
+    assert max(heights) < 0.2
+
+
+def test_without_a_cloud_nothing_is_scattered(disc):
+    none = Sample(disc.picture, np.zeros((0, 4)), (), np.zeros((0, *disc.picture.shape), bool))
+    assert scattered(none, np.random.default_rng(0)) is none
 
 
 def test_truth_follows_the_picture_onto_the_canvas(disc):

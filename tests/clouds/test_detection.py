@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import RegularGridInterpolator
 
-from napari_coldatoms.clouds.detection import Detection, suppress
+from napari_coldatoms.clouds.detection import Detection, mark_doubles
 
 SHAPE = (120, 160)
 
@@ -54,25 +54,40 @@ def test_a_box_thinner_than_a_pixel_has_a_mask_of_one():
     assert crop.shape == (1, 40)
 
 
-def test_clouds_beside_each_other_and_crossing_ones_stay():
+def kept(*detections):
+    """Return what is no double, highest score first."""
+    marked = mark_doubles(detections, SHAPE)
+    assert len(marked) == len(detections)
+    assert [d.score for d in marked] == sorted((d.score for d in detections), reverse=True)
+    return [each for each in marked if not each.double]
+
+
+def test_clouds_beside_each_other_and_crossing_ones_are_clouds():
     mot = ellipse(60, 80, 20, 20)
     trap = ellipse(60, 80, 6, 60, label="ODT", score=0.8)
     beside = ellipse(60, 125, 18, 18, score=0.7)
-    assert suppress([beside, mot, trap], SHAPE) == [mot, trap, beside]
+    assert kept(beside, mot, trap) == [mot, trap, beside]
+
+
+def test_a_trap_inside_of_a_mot_is_a_cloud():
+    mot = ellipse(60, 80, 40, 40)
+    trap = ellipse(60, 82, 6, 33, label="ODT", score=0.8)
+    assert kept(trap, mot) == [mot, trap]
 
 
 def test_the_same_cloud_twice_is_one_whatever_its_class():
     good = ellipse(60, 80, 20, 20, score=0.9)
-    again = ellipse(61, 81, 20, 21, label="ODT", score=0.6)
-    assert suppress([again, good], SHAPE) == [good]
+    again = ellipse(61, 81, 20, 21, score=0.7)
+    other = ellipse(60, 81, 20, 20, label="ODT", score=0.6)
+    assert kept(other, again, good) == [good]
 
 
 def test_a_part_of_a_cloud_is_not_another_one():
     cloud = ellipse(60, 80, 30, 30, score=0.9)
     peak = ellipse(60, 80, 8, 8, score=0.7)
-    assert suppress([peak, cloud], SHAPE) == [cloud]
+    assert kept(peak, cloud) == [cloud]
 
 
 def test_a_mask_without_pixels_is_no_cloud():
     empty = Detection("MOT", 0.9, (10, 10, 20, 20), np.full((28, 28), 0.2, np.float32))
-    assert suppress([empty], SHAPE) == []
+    assert kept(empty) == []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from napari_coldatoms.clouds.inference import Network, choose_device
+from napari_coldatoms.clouds.inference import Network, choose_device, detections
 from napari_coldatoms.clouds.maskrcnn import build
+from napari_coldatoms.clouds.network_input import network_input
+from napari_coldatoms.clouds.simulate_frames import simulate_frame
 from napari_coldatoms.clouds.weights import WeightsCard, save_weights
 
 
@@ -65,6 +69,30 @@ def test_pictures_of_any_size_and_type_in_one_call(untrained):
             assert 0 <= y0 <= y1 <= picture.shape[0] + 1e-3
             assert 0 <= x0 <= x1 <= picture.shape[1] + 1e-3
             assert detection.mask.shape == (28, 28)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_mirrored_picture_has_the_same_clouds_mirrored(axis):
+    network = Network(device="cpu")
+    seen = network_input(simulate_frame((4, 1), "hard", shape=(256, 288)).picture())
+    mirror = replace(seen, channels=np.flip(seen.channels, axis + 1))
+    found, mirrored = (
+        [
+            d
+            for d in detections(network.model, [s], ("MOT", "ODT"), network.device)[0]
+            if d.score > 0.5
+        ]
+        for s in (seen, mirror)
+    )
+    assert len(found) == len(mirrored) > 0
+    low, high = (0, 2) if axis == 0 else (1, 3)
+    side = seen.shape[axis]
+    for one, other in zip(found, mirrored, strict=True):
+        box = list(other.box)
+        box[low], box[high] = side - other.box[high], side - other.box[low]
+        assert other.score == pytest.approx(one.score, abs=1e-3)
+        np.testing.assert_allclose(box, one.box, atol=0.01)
+        np.testing.assert_allclose(np.flip(other.mask, axis), one.mask, atol=1e-3)
 
 
 def test_no_pictures_no_detections(untrained):

@@ -29,6 +29,7 @@ __all__ = [
     "fringed",
     "noisier",
     "prepared",
+    "scattered",
     "turned",
 ]
 
@@ -52,6 +53,8 @@ class Augmentations:
         The longest side is 0.8 to 1 of the canvas, at a random place.
     contrast, noise, fringes : bool
         Fainter clouds at the same noise, more white noise, fringes; each in half of the pictures.
+    scatter : bool
+        Scattered light around the densest cloud, in a quarter of the pictures.
     """
 
     flips: Annotated[bool, {"tooltip": "mirror images"}] = True
@@ -60,9 +63,10 @@ class Augmentations:
     contrast: Annotated[bool, {"tooltip": "fainter clouds at the same noise"}] = False
     noise: Annotated[bool, {"tooltip": "more white noise"}] = False
     fringes: Annotated[bool, {"tooltip": "more fringes"}] = False
+    scatter: Annotated[bool, {"tooltip": "scattered light around the densest cloud"}] = False
 
 
-SIMULATED = Augmentations()
+SIMULATED = Augmentations(scatter=True)
 """For simulated frames, which have noise and fringes of every kind already."""
 
 ALL = Augmentations(contrast=True, noise=True, fringes=True)
@@ -94,13 +98,14 @@ class Prepared:
 
 def augmented(sample: Sample, rng: np.random.Generator, changes: Augmentations) -> Sample:
     """Return a sample after those changes that do not need a canvas, see `prepared`."""
-    ways: dict[str, Callable[[Sample, np.random.Generator], Sample]] = {
-        "contrast": fainter,
-        "noise": noisier,
-        "fringes": fringed,
+    ways: dict[str, tuple[Callable[[Sample, np.random.Generator], Sample], float]] = {
+        "contrast": (fainter, 0.5),
+        "noise": (noisier, 0.5),
+        "fringes": (fringed, 0.5),
+        "scatter": (scattered, 0.25),
     }
-    for name, way in ways.items():
-        if getattr(changes, name) and rng.random() < 0.5:
+    for name, (way, share) in ways.items():
+        if getattr(changes, name) and rng.random() < share:
             sample = way(sample, rng)
     if changes.flips:
         sample = flipped(sample, rng)
@@ -152,6 +157,45 @@ def noisier(sample: Sample, rng: np.random.Generator) -> Sample:
     more = _noise(sample.picture) * float(rng.uniform(0.0, 1.5))
     picture = sample.picture + rng.normal(0.0, more, sample.picture.shape)
     return replace(sample, picture=picture.astype(np.float32))
+
+
+def scattered(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Return the sample with scattered light around its densest cloud, which is no cloud.
+
+    A glow of 0.2 to 5 % of the cloud's height and 1.5 to 5 times its size, lopsided, with lobes and
+    wings that fall more slowly than a Gaussian's; and up to four specks of 1 to 3 pixels on it, as
+    reflections make them.
+    """
+    if not sample.labels:
+        return sample
+    picture = np.array(sample.picture, dtype=np.float32)
+    level = float(np.nanmedian(picture))
+    heights = [_height(picture[mask > 0.5], level) for mask in sample.masks]
+    brightest = int(np.argmax(heights))
+    if heights[brightest] <= 0:
+        return sample
+    y0, x0, y1, x1 = sample.boxes[brightest]
+    size = 0.5 * np.array([y1 - y0, x1 - x0]) * rng.uniform(1.5, 5.0, 2)
+    middle = 0.5 * np.array([y0 + y1, x0 + x1]) + rng.normal(0.0, 0.2, 2) * size - 0.5
+    rows, columns = np.ogrid[: picture.shape[0], : picture.shape[1]]
+    v, u = (rows - middle[0]) / size[0], (columns - middle[1]) / size[1]
+    lobes = int(rng.integers(1, 5))
+    angle = np.arctan2(v, u) * lobes + rng.uniform(0, 2 * np.pi)
+    reach = 1 + float(rng.uniform(0.0, 0.4)) * np.cos(angle)
+    glow = np.exp(-((np.hypot(u, v) / reach) ** float(rng.uniform(0.8, 2.0))))
+    for _ in range(int(rng.integers(0, 5))):
+        y, x = (float(rng.uniform(0, n)) for n in picture.shape)
+        radius = float(rng.uniform(1.0, 3.0))
+        glow += float(rng.uniform(0.2, 2.0)) * np.exp(
+            -2 * ((rows - y) ** 2 + (columns - x) ** 2) / radius**2
+        )
+    picture += heights[brightest] * 10 ** float(rng.uniform(-2.7, -1.3)) * glow
+    return replace(sample, picture=picture)
+
+
+def _height(pixels: NDArray[np.float32], level: float) -> float:
+    finite = pixels[np.isfinite(pixels)]
+    return float(np.percentile(finite, 98)) - level if finite.size else 0.0
 
 
 def fringed(sample: Sample, rng: np.random.Generator) -> Sample:

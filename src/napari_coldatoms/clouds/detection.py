@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 MASK_SIZE = 28
 """Cells along each side of a network's mask."""
 
-# of two clouds that share more of their area than this one is the other once more
-_DUPLICATE = 0.55
-# a cloud of which so much lies in one of higher score is a part of it
-_NESTED = 0.75
+# masks that share more than this part of their union are one cloud; of two classes, of the same
+_ALIKE = (0.7, 0.55)
+# a mask of which more than this lies in one of higher score is a part of it; likewise
+_INSIDE = (1.0, 0.8)
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,15 @@ class Detection:
         Pixel edges, half-open.
     mask : (28, 28) array of float32
         Probability of each cell of the box to belong to the cloud.
+    double : bool
+        It is one of higher score once more, or a part of it: see `mark_doubles`.
     """
 
     label: str
     score: float
     box: tuple[float, float, float, float]
     mask: NDArray[np.float32] = field(compare=False, repr=False)
+    double: bool = False
 
     def soft_mask(self, shape: tuple[int, int]) -> tuple[tuple[int, int], NDArray[np.float32]]:
         """Return the mask on the pixels of a picture.
@@ -74,14 +77,13 @@ def _cells(low: float, high: float, pixels: int, cells: int) -> tuple[int, NDArr
     return first, np.asarray(np.maximum(1 - distance, 0), dtype=np.float32)
 
 
-def suppress(
-    detections: Iterable[Detection],
-    shape: tuple[int, int],
-    *,
-    duplicate: float = _DUPLICATE,
-    nested: float = _NESTED,
-) -> list[Detection]:
-    """Return detections of different clouds, highest score first.
+def mark_doubles(detections: Iterable[Detection], shape: tuple[int, int]) -> list[Detection]:
+    """Return detections, highest score first, with those marked that are no clouds of their own.
+
+    A network decides on each class by itself: it may find one cloud as a MOT and, less surely, as
+    an ODT, and the peak of a bimodal cloud, or a piece of a ring, as one more. Such a double has
+    most of its mask in common with, or inside of, that of a higher score. Between classes more
+    must be in common: the trap inside of a MOT is a cloud.
 
     Parameters
     ----------
@@ -89,22 +91,16 @@ def suppress(
         Of one picture.
     shape : (int, int)
         Rows and columns of the picture.
-    duplicate : float
-        Masks whose intersection is more than this part of their union are one cloud, whatever
-        their classes.
-    nested : float
-        A cloud with more than this part of its mask inside one of higher score is a part of
-        that one; one that holds most of another of higher score stays if it is of another class
-        or its score is not less than half.
     """
     kept: list[tuple[Detection, _Mask]] = []
+    marked = []
     for each in sorted(detections, key=lambda d: -d.score):
         mask = _Mask.of(each, shape)
-        if mask.area == 0:
-            continue
-        if all(_apart(mask, other, duplicate, nested) for _, other in kept):
+        double = mask.area == 0 or any(_doubles(each, mask, *other) for other in kept)
+        if not double:
             kept.append((each, mask))
-    return [each for each, _ in kept]
+        marked.append(replace(each, double=double))
+    return marked
 
 
 @dataclass(frozen=True)
@@ -120,11 +116,12 @@ class _Mask:
         return cls(offset, pixels, int(pixels.sum()))
 
 
-def _apart(one: _Mask, other: _Mask, duplicate: float, nested: float) -> bool:
-    shared = _shared(one, other)
-    if shared > duplicate * (one.area + other.area - shared):
-        return False
-    return shared <= nested * one.area
+def _doubles(one: Detection, mask: _Mask, other: Detection, others: _Mask) -> bool:
+    same = one.label == other.label
+    shared = _shared(mask, others)
+    if shared > _ALIKE[same] * (mask.area + others.area - shared):
+        return True
+    return shared > _INSIDE[same] * mask.area
 
 
 def _shared(one: _Mask, other: _Mask) -> int:

@@ -122,7 +122,8 @@ def make_detector(
             return [_by_threshold(picture, fitted) for picture in pictures]
 
         return Detector(method, by_threshold, THRESHOLD_MASKS)
-    find = _process(weights, device) if finder is None else finder
+    # fits beside each other take each cloud once; precision is of each class by itself
+    find = _process(weights, device, doubles=not fitted) if finder is None else finder
 
     def by_network(pictures: Pictures) -> list[list[Sighting]]:
         found = zip(pictures, find(pictures), strict=True)
@@ -171,12 +172,14 @@ def _told(frame: TrueFrame) -> list[Sighting]:
     ]
 
 
-def _process(weights: Path | None, device: Literal["auto", "cpu", "cuda", "mps"]) -> Finder:
+def _process(
+    weights: Path | None, device: Literal["auto", "cpu", "cuda", "mps"], *, doubles: bool
+) -> Finder:
     from napari_coldatoms.clouds.network_process import detect_with_network
 
     def find(pictures: Pictures) -> list[list[Detection]]:
         return detect_with_network(
-            pictures, weights=weights, device=device, least_score=LEAST_SCORE
+            pictures, weights=weights, device=device, least_score=LEAST_SCORE, doubles=doubles
         )
 
     return find

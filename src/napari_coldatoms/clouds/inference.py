@@ -14,16 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.models.detection import MaskRCNN
-from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import clip_boxes_to_image
 
-from napari_coldatoms.clouds.detection import Detection, suppress
+from napari_coldatoms.clouds.detection import Detection, mark_doubles
 from napari_coldatoms.clouds.maskrcnn import build
+from napari_coldatoms.clouds.mirrored import found_in_views
 from napari_coldatoms.clouds.network_input import NetworkInput, network_input
 from napari_coldatoms.clouds.weights import SHIPPED, WeightsError, load_weights
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
+# axes along which a picture is mirrored; the first two together are a half turn
+_MIRRORS: tuple[tuple[int, ...], ...] = ((), (2, 3), (3,), (2,))
 # no more pixels than this go through the network at a time
 _PIXELS = 8 * 384 * 384
 # both sides of what a network sees are a multiple of this
@@ -56,9 +58,13 @@ class Network:
         self.model.to(device=self.device, memory_format=torch.channels_last)
 
     def detect(
-        self, pictures: Sequence[NDArray[np.floating]], *, least_score: float = 0.05
+        self,
+        pictures: Sequence[NDArray[np.floating]],
+        *,
+        least_score: float = 0.05,
+        views: int = 4,
     ) -> list[list[Detection]]:
-        """Return the clouds of pictures, each list highest score first.
+        """Return what is in pictures, each list highest score first, doubles marked.
 
         Parameters
         ----------
@@ -66,13 +72,18 @@ class Network:
             Any size and unit; those of one size go through the network together.
         least_score : float
             Clouds of a lower score are left out.
+        views : 1, 2 or 4
+            What the network finds in a picture and in its mirror images is averaged: more take
+            so many times as long, and place clouds better.
         """
         inputs = [network_input(picture) for picture in pictures]
         found: list[list[Detection]] = [[] for _ in inputs]
         for group in _groups(inputs):
-            raw = detections(self.model, [inputs[n] for n in group], self.card.labels, self.device)
+            chosen = [inputs[n] for n in group]
+            raw = detections(self.model, chosen, self.card.labels, self.device, views)
             for n, each in zip(group, raw, strict=True):
-                found[n] = suppress((d for d in each if d.score >= least_score), inputs[n].shape)
+                certain = (d for d in each if d.score >= least_score)
+                found[n] = mark_doubles(certain, inputs[n].shape)
         return found
 
 
@@ -130,37 +141,62 @@ def filled(
 
 @torch.inference_mode()
 def detections(
-    model: MaskRCNN, inputs: Sequence[NetworkInput], labels: Sequence[str], device: torch.device
+    model: MaskRCNN,
+    inputs: Sequence[NetworkInput],
+    labels: Sequence[str],
+    device: torch.device,
+    views: int = 4,
 ) -> list[list[Detection]]:
-    """Return all that a network finds in inputs, before `suppress`.
+    """Return all that a network finds in inputs of one size, class by class.
 
     The masks stay on the network's grid: only those who need pixels make them.
+
+    Parameters
+    ----------
+    model : MaskRCNN
+        The network, with weights.
+    inputs : sequence of NetworkInput
+        Of one size.
+    labels : sequence of str
+        Classes.
+    device : torch.device
+        Where the network is.
+    views : int
+        Of how many of a picture's four mirror images what is found is averaged.
     """
-    shapes = [each.channels.shape[1:] for each in inputs]
-    height, width = (-(-max(s[axis] for s in shapes) // _STRIDE) * _STRIDE for axis in (0, 1))
+    rows, columns = inputs[0].channels.shape[1:]
+    height, width = (-(-side // _STRIDE) * _STRIDE for side in (rows, columns))
     batch = np.zeros((len(inputs), 3, height, width), dtype=np.float32)
-    for into, each in zip(batch, inputs, strict=True):
-        into[:, : each.channels.shape[1], : each.channels.shape[2]] = each.channels
-    images = torch.from_numpy(batch).to(device=device, memory_format=torch.channels_last)
-    # what was padded is no place for a cloud
-    sizes = [(int(s[0]), int(s[1])) for s in shapes]
-    features = model.backbone(images)
-    proposals, _ = model.rpn(ImageList(images, sizes), features)
-    results, _ = model.roi_heads(features, proposals, sizes)
-    return [_found(result, each, labels) for result, each in zip(results, inputs, strict=True)]
+    batch[:, :, :rows, :columns] = [each.channels for each in inputs]
+    pictures = torch.from_numpy(batch).to(device)
+    mirrors = _MIRRORS[:views]
+    results = found_in_views(
+        model, [pictures.flip(axes) if axes else pictures for axes in mirrors], mirrors
+    )
+    return [_found(*result, each, labels) for result, each in zip(results, inputs, strict=True)]
 
 
-def _found(result: dict[str, Tensor], seen: NetworkInput, labels: Sequence[str]) -> list[Detection]:
+def _found(
+    boxes: Tensor,
+    scores: Tensor,
+    classes: Tensor,
+    masks: Tensor,
+    seen: NetworkInput,
+    labels: Sequence[str],
+) -> list[Detection]:
     height, width = seen.channels.shape[1:]
-    boxes = clip_boxes_to_image(result["boxes"], (height, width)).cpu().double().numpy()
+    clipped = clip_boxes_to_image(boxes, (height, width)).cpu().double().numpy()
     scale = np.array([seen.scale[0], seen.scale[1]] * 2)
-    boxes = boxes[:, [1, 0, 3, 2]] / scale
-    masks = result["masks"][:, 0].float().cpu().numpy()
-    scores = result["scores"].float().cpu().tolist()
-    numbers = result["labels"].cpu().tolist()
+    places = clipped[:, [1, 0, 3, 2]] / scale
     return [
         Detection(labels[number - 1], score, (box[0], box[1], box[2], box[3]), mask)
-        for number, score, box, mask in zip(numbers, scores, boxes.tolist(), masks, strict=True)
+        for number, score, box, mask in zip(
+            classes.cpu().tolist(),
+            scores.float().cpu().tolist(),
+            places.tolist(),
+            masks.float().cpu().numpy(),
+            strict=True,
+        )
     ]
 
 

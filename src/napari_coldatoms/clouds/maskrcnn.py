@@ -23,6 +23,7 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from napari_coldatoms.clouds.refining_heads import RefiningHeads
 from napari_coldatoms.clouds.roi_pool import RoiPool
 
 LABELS = ("MOT", "ODT")
@@ -105,7 +106,8 @@ def build(
     architecture : "small" or "resnet50"
         ``"resnet50"`` is the network of Hofer et al. 2021 (arXiv:2011.10536): torchvision's Mask
         R-CNN on a ResNet-50 with a feature pyramid. ``"small"`` has a sixth of its weights, a
-        slim backbone, and heads sized for clouds rather than for photographs.
+        slim backbone, and heads sized for clouds rather than for photographs, which learn to place
+        boxes in two looks.
     labels : sequence of str
         Classes, without the background.
     coco : bool
@@ -145,7 +147,7 @@ def _resnet50(classes: int, coco: bool) -> MaskRCNN:
 
 def _small(classes: int) -> MaskRCNN:
     anchors = AnchorGenerator(sizes=_ANCHORS, aspect_ratios=(_ASPECTS,) * len(_ANCHORS))
-    return MaskRCNN(
+    model = MaskRCNN(
         SmallBackbone(),
         rpn_anchor_generator=anchors,
         rpn_head=RPNHead(_PYRAMID, anchors.num_anchors_per_location()[0]),
@@ -167,3 +169,5 @@ def _small(classes: int) -> MaskRCNN:
         image_std=[1.0] * 3,
         _skip_resize=True,
     )
+    model.roi_heads = RefiningHeads.of(model.roi_heads)
+    return model

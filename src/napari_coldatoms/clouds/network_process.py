@@ -156,6 +156,7 @@ def detect_with_network(
     weights: str | Path | None = None,
     device: str = "auto",
     least_score: float = 0.05,
+    doubles: bool = False,
     on_restart: Callable[[str], None] | None = None,
 ) -> list[list[Detection]]:
     """Find clouds in pictures by a network.
@@ -177,6 +178,8 @@ def detect_with_network(
         that fails.
     least_score : float
         Clouds of a lower score are left out.
+    doubles : bool
+        Return also those that are clouds of higher score once more, or parts of them.
     on_restart : callable, optional
         Called with a message when the process has ended, such as for want of memory, before a new
         one takes its place and the request is repeated; by default that is a warning,
@@ -208,7 +211,7 @@ def detect_with_network(
         found += _detections(reply["found"], arrays)
         remarks += reply["remarks"]
     _warn(remarks)
-    return found
+    return found if doubles else [[each for each in one if not each.double] for one in found]
 
 
 def start_network(
@@ -283,7 +286,10 @@ def _detections(
 ) -> list[list[Detection]]:
     masks = iter(arrays[0] if arrays else ())
     return [
-        [Detection(each["label"], each["score"], tuple(each["box"]), next(masks)) for each in one]
+        [
+            Detection(each["label"], each["score"], tuple(each["box"]), next(masks), each["double"])
+            for each in one
+        ]
         for one in found
     ]
 

@@ -132,7 +132,10 @@ def _answer(
         *choice, lambda network: network.detect(arrays, least_score=least)
     )
     told = [
-        [{"label": each.label, "score": each.score, "box": each.box} for each in one]
+        [
+            {"label": each.label, "score": each.score, "box": each.box, "double": each.double}
+            for each in one
+        ]
         for one in found
     ]
     masks = [each.mask for one in found for each in one]

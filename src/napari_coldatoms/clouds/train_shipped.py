@@ -27,6 +27,7 @@ from napari_coldatoms.clouds.weights import (
     WeightsCard,
     digest,
     load_weights,
+    read_card,
     save_weights,
 )
 
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=SHIPPED, help="where the weights go")
     parser.add_argument("--frames", type=int, default=18_000, help="frames to train on")
     parser.add_argument("--epochs", type=int, default=OWN.epochs)
+    parser.add_argument("--rate", type=float, default=OWN.learning_rate, help="highest rate")
+    parser.add_argument("--start", type=Path, help="weights to go on from; else random ones")
     parser.add_argument("--judged", type=int, default=300, help="frames of each validation set")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     given = parser.parse_args(argv)
@@ -58,10 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     done = train(
         samples,
         held_out(_HELD_OUT),
-        replace(OWN, epochs=given.epochs),
+        replace(OWN, epochs=given.epochs, learning_rate=given.rate),
         output=given.output,
+        start_weights=given.start,
         device=given.device,
-        about={"training data": "simulated frames", "share of paper frames": _PAPER},
+        about={
+            "training data": "simulated frames",
+            "share of paper frames": _PAPER,
+            "before": None if given.start is None else dict(read_card(given.start).about),
+        },
         progress=_tell(),
     )
     assert done.best_weights is not None
@@ -122,7 +130,7 @@ def model_card(card: WeightsCard, path: Path) -> str:
             "",
             "## Training",
             "",
-            f"From random weights on {count} simulated frames "
+            f"{_start(about)} on {count} simulated frames "
             f"(`napari_coldatoms.clouds.simulate_frames`, {about['share of paper frames']:.0%} of "
             "kind `paper`, the others `hard`): no picture from a camera. "
             f"{about['steps']} steps, epoch {about['epoch']} of {recipe['epochs']}, "
@@ -155,6 +163,17 @@ def model_card(card: WeightsCard, path: Path) -> str:
             "MOTs to the network, elongated ones dipole traps.",
             "",
         ]
+    )
+
+
+def _start(about: Mapping[str, Any]) -> str:
+    before = about.get("before")
+    if before is None:
+        return "From random weights"
+    minutes, rate = before["seconds"] / 60, before["recipe"]["learning_rate"]
+    return (
+        f"First {before['steps']} steps from random weights in {minutes:.0f} minutes with a highest "
+        f"learning rate of {rate}; from there"
     )
 
 
