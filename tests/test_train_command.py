@@ -24,6 +24,7 @@ def one_line(text: str) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 def test_it_trains_and_goes_on_where_it_was(tmp_path, capsys):
     folder = tmp_path / "new"
     assert main(command(folder, epochs=2, validation=1)) == DONE

@@ -153,6 +153,7 @@ def test_one_unreadable_frame_leaves_the_others(shots, done):
     np.testing.assert_allclose(found.table["x0"], rest["x0"], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_killed_in_mid_run_it_goes_on(shots, done):
     told = []
     frames = DetectClouds().context(shots, on_restart=told.append)

@@ -56,10 +56,10 @@ def test_pictures_of_any_size_and_type_in_one_call(untrained):
     pictures = [rng.normal(100, 5, shape) for shape in shapes]
     pictures[1] = pictures[1].astype(np.uint16)
     pictures[2][:20] = np.nan
-    together = untrained.detect(pictures, least_score=0.0)
+    together = untrained.detect(pictures, least_score=0.0, views=1)
     assert len(together) == len(pictures)
     for picture, found in zip(pictures, together, strict=True):
-        alone = untrained.detect([picture], least_score=0.0)[0]
+        alone = untrained.detect([picture], least_score=0.0, views=1)[0]
         assert len(found) == len(alone)
         scores = [d.score for d in found]
         assert scores == sorted(scores, reverse=True)

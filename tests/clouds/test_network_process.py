@@ -33,7 +33,7 @@ from napari_coldatoms.clouds.network_process import (
     stop_network,
 )
 from napari_coldatoms.clouds.server import Networks, answer
-from napari_coldatoms.clouds.weights import WeightsCard, WeightsError, save_weights
+from napari_coldatoms.clouds.weights import SHIPPED, WeightsCard, WeightsError, save_weights
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes are not held")
 
@@ -43,13 +43,9 @@ PATIENCE = 60.0  # s, on a machine that does other things
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    """Random weights of a network that takes much for a cloud."""
-    torch.manual_seed(3)
-    model = build("small")
-    with torch.no_grad():
-        model.roi_heads.mask_predictor.mask_fcn_logits.bias += 0.5
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(path, model.state_dict(), WeightsCard("small", ("MOT", "ODT")))
+    """Return weights that may be changed."""
+    path = tmp_path_factory.mktemp("weights") / "copy.safetensors"
+    path.write_bytes(SHIPPED.read_bytes())
     return path
 
 
@@ -68,7 +64,7 @@ def pictures() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def expected(weights, pictures):
     found = inference.Network(weights, "cpu").detect(pictures, least_score=0.2)
-    assert min(map(len, found)) > 0
+    assert sum(map(len, found)) > 1
     return found
 
 
@@ -81,7 +77,9 @@ def network(weights):
 
 
 def detect(pictures, weights, **options):
-    return detect_with_network(pictures, weights=weights, device="cpu", least_score=0.2, **options)
+    return detect_with_network(
+        pictures, weights=weights, device="cpu", least_score=0.2, doubles=True, **options
+    )
 
 
 def same(found, expected):
@@ -136,6 +134,7 @@ def test_a_long_stack_goes_in_parts(pictures, weights, expected, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_threads_take_turns(pictures, weights):
     jobs = [pictures[n : n + 1] for n in (0, 2, 3)] * 2
     with ThreadPoolExecutor(3) as pool:
@@ -164,6 +163,7 @@ def test_what_cannot_be_used_is_told_as_in_one_process(pictures, weights, tmp_pa
     assert network_pid() == pid
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_loaded_again(pictures, weights, expected, tmp_path):
     changing = tmp_path / "changing.safetensors"
     changing.write_bytes(weights.read_bytes())
@@ -220,6 +220,7 @@ def test_stopped_in_mid_request(pictures, weights):
     assert not psutil.pid_exists(pid)  # no zombie either
 
 
+@pytest.mark.slow
 def test_a_session_with_noise_and_copies_of_itself(tmp_path):
     """In a process that can be killed: see `network_session.py`."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -251,6 +252,7 @@ def test_a_session_with_noise_and_copies_of_itself(tmp_path):
     assert gone(pid)
 
 
+@pytest.mark.slow
 def test_the_processor_takes_the_place_of_a_card_that_fails(
     weights, pictures, expected, monkeypatch
 ):
@@ -276,6 +278,7 @@ def test_the_processor_takes_the_place_of_a_card_that_fails(
     assert asked["error"] == "network"
 
 
+@pytest.mark.slow
 def test_networks_are_kept_two_at_a_time(weights, tmp_path):
     networks = Networks()
     paths = [tmp_path / name for name in "abc"]

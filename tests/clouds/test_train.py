@@ -115,6 +115,7 @@ def test_what_is_done_is_not_done_again(trained, samples):
     assert trained.best_weights.stat().st_mtime_ns == stamp
 
 
+@pytest.mark.slow
 def test_a_stop_changes_nothing(trained, samples, tmp_path):
     done = []
     options = {"output": tmp_path, "device": "cpu"}

@@ -19,6 +19,8 @@ LEAST, MOST = 256, 384
 
 # the smoothing that shows faint clouds, in network pixels
 _SMOOTH = 2.0
+# in widths of the background, which noise of any kind has after smoothing; what has less is rounding
+_LEAST_WIDTH = 0.01
 # sums of more pixels than this part of the longest side add nothing to the background's level
 _SAMPLES = 20_000
 
@@ -79,6 +81,7 @@ def normalised(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     smooth = ndimage.gaussian_filter(heights, _SMOOTH, mode="nearest")
     smooth_centre, smooth_width = _level(smooth)
     smooth -= smooth_centre
+    smooth_width = max(smooth_width, _LEAST_WIDTH)
     highest = max(float(np.partition(smooth, -9, axis=None)[-9]), 6 * smooth_width)
     channels = np.stack(
         [

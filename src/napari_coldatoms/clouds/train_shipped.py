@@ -172,8 +172,8 @@ def _start(about: Mapping[str, Any]) -> str:
         return "From random weights"
     minutes, rate = before["seconds"] / 60, before["recipe"]["learning_rate"]
     return (
-        f"First {before['steps']} steps from random weights in {minutes:.0f} minutes with a highest "
-        f"learning rate of {rate}; from there"
+        f"First {before['steps']} steps from random weights in {minutes:.0f} minutes with a "
+        f"highest learning rate of {rate}; from there"
     )
 
 
