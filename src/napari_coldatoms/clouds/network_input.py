@@ -19,7 +19,7 @@ LEAST, MOST = 256, 384
 
 # the smoothing that shows faint clouds, in network pixels
 _SMOOTH = 2.0
-# in widths of the background, which noise of any kind has after smoothing; what has less is rounding
+# smoothed noise of any kind has more than this, in widths of the background: less is rounding
 _LEAST_WIDTH = 0.01
 # sums of more pixels than this part of the longest side add nothing to the background's level
 _SAMPLES = 20_000
