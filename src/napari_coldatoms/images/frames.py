@@ -16,7 +16,7 @@ def average(
 
     Parameters
     ----------
-    frames : array, shape (frame, y, x)
+    frames : (frame, y, x) array
         Counts of one shot.
     roles : sequence of str
         Role of each frame.
@@ -27,7 +27,7 @@ def average(
 
     Returns
     -------
-    mean : array, shape (y, x)
+    mean : (y, x) array
         float64, so that nothing wraps when unsigned counts are subtracted.
     saturated : array of bool, shape (y, x)
         Pixels saturated in any of the averaged frames.

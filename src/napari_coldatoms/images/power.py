@@ -24,7 +24,7 @@ def region_power_ratio(
 
     Parameters
     ----------
-    atoms, probe : array, shape (y, x)
+    atoms, probe : (y, x) arrays
         Frames with the dark frame subtracted, counts.
     usable : array of bool, shape (y, x)
         Pixels that are lit and not saturated.
@@ -53,7 +53,7 @@ def robust_power_ratio(atoms: np.ndarray, probe: np.ndarray, usable: np.ndarray)
 
     Parameters
     ----------
-    atoms, probe : array, shape (y, x)
+    atoms, probe : (y, x) arrays
         Frames with the dark frame subtracted, counts.
     usable : array of bool, shape (y, x)
         Pixels that are lit and not saturated.

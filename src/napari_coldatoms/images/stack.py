@@ -62,7 +62,7 @@ def make_stack(
 
     Parameters
     ----------
-    data : array, shape (y, x), (frame, y, x), (shot, y, x) or (shot, frame, y, x)
+    data : (y, x), (frame, y, x), (shot, y, x) or (shot, frame, y, x) array
         numpy or dask array of real numbers. It has a ``frame`` axis if `roles` are given.
     roles : sequence of str, optional
         Role of each frame, from `ROLES`. Duplicates are allowed. Without it the stack is a picture.

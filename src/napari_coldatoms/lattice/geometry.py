@@ -95,7 +95,7 @@ class Lattice:
     def from_positions(cls, positions: ArrayLike) -> Lattice:
         """Return a lattice of sites at any positions, (n, 2) as (y, x) in px.
 
-        Its labels are (k, 0). `vectors`, `origin`, `shape` and `mask` are None.
+        Its labels are (k, 0). ``vectors``, ``origin``, ``shape`` and ``mask`` are None.
         """
         places = np.array(positions, dtype=np.float64)
         if places.ndim != 2 or places.shape[1] != 2 or not len(places):
