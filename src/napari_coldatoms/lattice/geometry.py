@@ -41,7 +41,7 @@ class Lattice:
 
     Attributes
     ----------
-    vectors, origin, shape, mask
+    vectors, origin, shape, mask : array, array, (int, int), array
         As given, or None where the positions are arbitrary; `mask` is None where all are there.
 
     Raises
