@@ -41,8 +41,10 @@ class Lattice:
 
     Attributes
     ----------
-    vectors, origin, shape, mask : array, array, (int, int), array
-        As given, or None where the positions are arbitrary; `mask` is None where all are there.
+    vectors : array or None
+        As given, as are ``origin``, ``shape`` and ``mask``; None where the positions are arbitrary.
+    mask : array or None
+        None where all sites are there.
 
     Raises
     ------
