@@ -25,7 +25,7 @@ def ways(picture):
     # random weights find clouds everywhere: no more of them than a trained network would
     options = {"weights": None, "weights_backbone": None, "box_detections_per_img": 3}
     as_it_comes = maskrcnn_resnet50_fpn(**options).eval()
-    unscaled = maskrcnn_resnet50_fpn(**options, _skip_resize=True).eval()
+    unscaled = maskrcnn_resnet50_fpn(**options, min_size=min(picture.shape)).eval()
     scaled = np.clip((picture - picture.min()) / np.ptp(picture), 0, 1).astype(np.float32)
     image = torch.from_numpy(np.repeat(scaled[None], 3, axis=0))
 
