@@ -40,7 +40,8 @@ from napari_coldatoms.clouds.evaluate_fits import (
     is_right,
 )
 from napari_coldatoms.clouds.evaluate_tables import ERROR_COLUMNS, FIT_COLUMNS
-from napari_coldatoms.clouds.evaluate_truth import Patch, TrueCloud, matches
+from napari_coldatoms.clouds.evaluate_truth import TrueCloud, matches
+from napari_coldatoms.clouds.patch import Patch
 from napari_coldatoms.clouds.simulate_sets import validation_set
 
 SHAPE = (120, 140)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_coldatoms.clouds.patch import Patch
 
 MASK_SIZE = 28
 """Cells along each side of a network's mask."""
@@ -92,10 +94,11 @@ def mark_doubles(detections: Iterable[Detection], shape: tuple[int, int]) -> lis
     shape : (int, int)
         Rows and columns of the picture.
     """
-    kept: list[tuple[Detection, _Mask]] = []
+    kept: list[tuple[Detection, Patch]] = []
     marked = []
     for each in sorted(detections, key=lambda d: -d.score):
-        mask = _Mask.of(each, shape)
+        offset, soft = each.soft_mask(shape)
+        mask = Patch(offset, soft >= 0.5)
         double = mask.area == 0 or any(_doubles(each, mask, *other) for other in kept)
         if not double:
             kept.append((each, mask))
@@ -103,43 +106,9 @@ def mark_doubles(detections: Iterable[Detection], shape: tuple[int, int]) -> lis
     return marked
 
 
-@dataclass(frozen=True)
-class _Mask:
-    offset: tuple[int, int]
-    pixels: NDArray[np.bool_]
-    area: int
-
-    @classmethod
-    def of(cls, detection: Detection, shape: tuple[int, int]) -> _Mask:
-        offset, soft = detection.soft_mask(shape)
-        pixels = soft >= 0.5
-        return cls(offset, pixels, int(pixels.sum()))
-
-
-def _doubles(one: Detection, mask: _Mask, other: Detection, others: _Mask) -> bool:
+def _doubles(one: Detection, mask: Patch, other: Detection, others: Patch) -> bool:
     same = one.label == other.label
-    shared = _shared(mask, others)
+    shared = int(np.count_nonzero(mask.common(others)))
     if shared > _ALIKE[same] * (mask.area + others.area - shared):
         return True
     return shared > _INSIDE[same] * mask.area
-
-
-def _shared(one: _Mask, other: _Mask) -> int:
-    """Return the number of pixels in both masks."""
-    low = [max(a, b) for a, b in zip(one.offset, other.offset, strict=True)]
-    high = [
-        min(a + n, b + m)
-        for a, n, b, m in zip(
-            one.offset, one.pixels.shape, other.offset, other.pixels.shape, strict=True
-        )
-    ]
-    if low[0] >= high[0] or low[1] >= high[1]:
-        return 0
-    parts: Sequence[NDArray[np.bool_]] = [
-        each.pixels[
-            low[0] - each.offset[0] : high[0] - each.offset[0],
-            low[1] - each.offset[1] : high[1] - each.offset[1],
-        ]
-        for each in (one, other)
-    ]
-    return int((parts[0] & parts[1]).sum())

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from napari_coldatoms.clouds.cloud import Cloud
 from napari_coldatoms.clouds.detect import clouds_of, detect
 from napari_coldatoms.clouds.detection import Detection
-from napari_coldatoms.clouds.evaluate_truth import Box, Patch, TrueFrame, patch_of
+from napari_coldatoms.clouds.evaluate_truth import Box, TrueFrame, patch_of
+from napari_coldatoms.clouds.patch import Patch
 
 Method = Literal["threshold", "threshold-fit", "mask-rcnn", "hybrid"]
 METHODS: tuple[Method, ...] = ("threshold", "threshold-fit", "mask-rcnn", "hybrid")

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from napari_coldatoms.clouds.cloud import Cloud
-from napari_coldatoms.clouds.evaluate_truth import Patch, TrueFrame, patch_of
+from napari_coldatoms.clouds.evaluate_truth import TrueFrame, patch_of
 from napari_coldatoms.clouds.fit import fit_gaussian, region
 from napari_coldatoms.clouds.fit_result import GaussianFit
 from napari_coldatoms.clouds.gaussian import Gaussian2D
+from napari_coldatoms.clouds.patch import Patch
 
 SEEDED, UNSEEDED = "seeded", "unseeded"
 SCIPY_SEEDED, SCIPY_UNSEEDED = "scipy, seeded", "scipy, unseeded"

@@ -13,62 +13,10 @@ from napari_coldatoms.clouds.cloud import Cloud
 from napari_coldatoms.clouds.dataset import Sample
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.moments import moments
+from napari_coldatoms.clouds.patch import Patch
 from napari_coldatoms.clouds.simulate_frames import SimulatedFrame
 
 Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Patch:
-    """A mask, cropped.
-
-    Attributes
-    ----------
-    offset : (row, column)
-        Of the crop in the frame.
-    pixels : (ny, nx) array of bool
-        The crop.
-    """
-
-    offset: tuple[int, int]
-    pixels: NDArray[np.bool_] = field(compare=False, repr=False)
-
-    @classmethod
-    def of(cls, mask: NDArray[np.bool_]) -> Patch:
-        """Return the part of a mask on the whole frame that has pixels."""
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if not rows.size:
-            return cls((0, 0), np.zeros((0, 0), dtype=bool))
-        y, x = int(rows[0]), int(columns[0])
-        return cls((y, x), mask[y : rows[-1] + 1, x : columns[-1] + 1])
-
-    @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return int(np.count_nonzero(self.pixels))
-
-    def overlap(self, other: Patch) -> float:
-        """Return intersection over union; 0 where both are empty."""
-        (y, x), (v, u) = self.offset, other.offset
-        (ny, nx), (nv, nu) = self.pixels.shape, other.pixels.shape
-        y0, y1, x0, x1 = max(y, v), min(y + ny, v + nv), max(x, u), min(x + nx, u + nu)
-        if y0 >= y1 or x0 >= x1:
-            return 0.0
-        mine, its = self.pixels[y0 - y : y1 - y, x0 - x : x1 - x], other.pixels
-        shared = int(np.count_nonzero(mine & its[y0 - v : y1 - v, x0 - u : x1 - u]))
-        union = self.area + other.area - shared
-        return shared / union if union else 0.0
-
-    def paint(self, frame: NDArray[np.bool_]) -> None:
-        """Set the mask's pixels on a frame."""
-        y, x = self.offset
-        frame[y : y + self.pixels.shape[0], x : x + self.pixels.shape[1]] |= self.pixels
-
-    def on(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return the mask on a frame of a shape."""
-        frame = np.zeros(shape, dtype=bool)
-        self.paint(frame)
-        return frame
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_coldatoms.clouds.fit import fit_pixels, region
 from napari_coldatoms.clouds.fit_result import Box, GaussianFit
 from napari_coldatoms.clouds.gaussian import Gaussian2D
+from napari_coldatoms.clouds.patch import Patch
 from napari_coldatoms.clouds.picture import Frame
 from napari_coldatoms.clouds.threshold import Region
 
@@ -149,7 +150,7 @@ def _without_others(
         lost = np.count_nonzero(shared)
         fit = done.get(k)
         if lost and fit is not None and fit.success:
-            _subtract(out, fit.gaussian, box)
+            out[box[0] : box[2], box[1] : box[3]] -= fit.gaussian.peak * _light(fit.gaussian, box)
             continue
         left_out = other.mask
         if lost > (1 - _KEPT) * np.count_nonzero(own.mask):
@@ -160,21 +161,13 @@ def _without_others(
 
 def _shared(one: Region, other: Region) -> NDArray[np.bool_]:
     """Return which pixels of a region belong to another one, too; of the shape of its mask."""
-    shared = np.zeros(one.mask.shape, dtype=bool)
-    y, x = other.offset[0] - one.offset[0], other.offset[1] - one.offset[1]
-    height, width = other.mask.shape
-    mine = shared[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
-    if mine.size:
-        top, left = max(-y, 0), max(-x, 0)
-        mine[:] = other.mask[top : top + mine.shape[0], left : left + mine.shape[1]]
-    return shared & one.mask
+    return Patch(one.offset, one.mask).common(Patch(other.offset, other.mask))
 
 
-def _subtract(pixels: NDArray[np.float64], model: Gaussian2D, box: Box) -> None:
-    """Subtract a cloud without its background from the pixels in a box."""
+def _light(model: Gaussian2D, box: Box) -> NDArray[np.float64]:
+    """Return a cloud without its background, as a part of its peak, on the pixels in a box."""
     y0, x0, y1, x1 = box
-    profile = model.profile(np.arange(y0, y1)[:, None], np.arange(x0, x1)[None, :])
-    pixels[y0:y1, x0:x1] -= model.peak * profile
+    return model.profile(np.arange(y0, y1)[:, None], np.arange(x0, x1)[None, :])
 
 
 def _beside(
@@ -189,29 +182,19 @@ def _beside(
     if not fit.success:
         return fit
     box = region(fit.gaussian, pixels.shape, 2 * settings.roi_factor)
-    near = [
-        other.gaussian
-        for k, other in enumerate(fits)
-        if k != index and other.success and _reaches(other.gaussian, box)
-    ]
+    others = (other.gaussian for k, other in enumerate(fits) if k != index and other.success)
+    lights = ((model.peak, _light(model, box)) for model in others)
+    near = [(peak, light) for peak, light in lights if light.size and light.max() > _NEGLIGIBLE]
     if not near:
         return fit
     rest = pixels.copy()
     for k, other in enumerate(fits):
         if not other.success:
             _leave_out(rest, regions[k], regions[index])
-    for model in near:
-        _subtract(rest, model, box)
+    for peak, light in near:
+        rest[box[0] : box[2], box[1] : box[3]] -= peak * light
     again = _fit(rest, fit.gaussian, settings)
     return again if again.success else fit
-
-
-def _reaches(model: Gaussian2D, box: Box) -> bool:
-    """Whether a cloud has light in a box."""
-    y0, x0, y1, x1 = box
-    rows, columns = np.arange(y0, y1)[:, None], np.arange(x0, x1)[None, :]
-    profile = model.profile(rows, columns)
-    return bool(profile.size and profile.max() > _NEGLIGIBLE)
 
 
 def _leave_out(pixels: NDArray[np.float64], other: Region, own: Region) -> None:

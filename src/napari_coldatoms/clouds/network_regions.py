@@ -11,6 +11,7 @@ from napari_coldatoms.clouds.cut_ellipse import is_cut, whole_ellipse
 from napari_coldatoms.clouds.detection import Detection
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.moments import moments
+from napari_coldatoms.clouds.patch import Patch
 from napari_coldatoms.clouds.threshold import Region
 
 # networks learn masks that end at 1/e² of the peak
@@ -59,10 +60,9 @@ def region_of(detection: Detection, shape: tuple[int, int]) -> tuple[Region, Gau
 
 
 def _region(inside: NDArray[np.bool_], offset: tuple[int, int], score: float) -> Region:
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    crop = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    place = offset[0] + int(rows[0]), offset[1] + int(columns[0])
-    return Region(np.ascontiguousarray(crop), place, score, _CONTOUR)
+    part = Patch.of(inside)
+    place = offset[0] + part.offset[0], offset[1] + part.offset[1]
+    return Region(np.ascontiguousarray(part.pixels), place, score, _CONTOUR)
 
 
 def _ellipse_in(box: tuple[float, float, float, float]) -> Gaussian2D:
