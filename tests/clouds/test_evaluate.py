@@ -165,6 +165,30 @@ def test_what_is_wrong_is_counted(frames):
     assert [e.values for e in beside.errors] == [e.values for e in alone.errors]
 
 
+@pytest.mark.parametrize("method", ["mask-rcnn", "hybrid"])
+def test_a_double_is_no_cloud_of_its_own(frames, method):
+    frame = next(frame for frame in frames if len(frame.clouds) == 1)
+    true = detection_of(frame.clouds[0])
+    other = "ODT" if true.label == "MOT" else "MOT"
+    double = replace(true, label=other, score=0.9 * true.score, double=True)
+
+    def judge(*detections):
+        detector = make_detector(method, finder=lambda pictures: [list(detections)])
+        return evaluate([frame], detector, unseeded=0)
+
+    alone, twice = judge(true), judge(true, double)
+    assert (twice.found, twice.confused, twice.extra) == (1, 0, 0)
+    assert [e.values for e in twice.errors] == [e.values for e in alone.errors]
+    # precision is of each class by itself: what is said second counts, fitted as what it doubles
+    y0, x0, y1, x1 = true.box
+    wide = (y0, x0, y1, x1 + 0.2 * (x1 - x0))
+    first = replace(true, label=other)
+    doubted = judge(first, replace(true, box=wide, score=0.9 * true.score, double=True))
+    assert (doubted.found, doubted.confused, doubted.extra) == (1, 1, 0)
+    whole = doubted.score.box.mean == alone.score.box.mean
+    assert whole is (method == "hybrid")
+
+
 def test_thresholds_tell_classes_by_the_aspect():
     for label, wy in (("MOT", 9.0), ("ODT", 4.0)):
         frame = one_cloud(Gaussian2D(70, 60, 12, wy, 0.4, 1.0, 0.0), 0.02, label)

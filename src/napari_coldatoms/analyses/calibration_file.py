@@ -31,7 +31,7 @@ from napari_coldatoms.analyses.calibration_entries import (
     track_from,
     track_to,
 )
-from napari_coldatoms.backend.atomic import replacing
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.lattice.calibration import Calibration
 
 __all__ = ["CalibrationError", "load_calibration", "save_calibration"]

@@ -10,7 +10,7 @@ from napari_coldatoms import __version__
 from napari_coldatoms.analyses.count_files import recipe_of
 from napari_coldatoms.analyses.count_result import CountResult, plain
 from napari_coldatoms.analyses.counted_sites import SiteResult
-from napari_coldatoms.backend.atomic import replacing
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.backend.tables import write_csv
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.backend.analysis import LayerData
-from napari_coldatoms.backend.atomic import replacing
 from napari_coldatoms.backend.run import Run
 from napari_coldatoms.images.stack import METADATA_KEY
 

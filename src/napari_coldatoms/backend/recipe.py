@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from napari_coldatoms import __version__
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.backend.analysis import Analysis, ParameterError, from_dict, to_dict
-from napari_coldatoms.backend.atomic import replacing
 
 _VERSION_KEY = "napari-coldatoms"
 _KEYS = (_VERSION_KEY, "analysis", "parameters", "picture", "source", "made_with")

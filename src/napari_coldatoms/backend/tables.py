@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_coldatoms.backend.atomic import replacing
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.backend.recipe import Recipe
 
 FORMAT = "napari-coldatoms table 1"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -26,6 +24,7 @@ from napari_coldatoms.backend.recipe import Recipe, RecipeError
 from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, PARTLY, UsageError
 from napari_coldatoms.cli.flags import build, flags
+from napari_coldatoms.cli.interrupts import ignore_interrupts, interruptible, interrupts_ignored
 from napari_coldatoms.cli.names import check_folder, check_tables
 from napari_coldatoms.cli.report import print_table, progress_bar, report
 
@@ -145,7 +144,11 @@ def process_files(
     check_tables({"output": output, **wanted})
     if layers is not None:
         layers.mkdir(parents=True, exist_ok=True)
-    with _interruptible() as stopped, _pool(workers) as executor, progress_bar(quiet) as progress:
+    with (
+        interruptible("file") as stopped,
+        _pool(workers) as executor,
+        progress_bar(quiet) as progress,
+    ):
         batch = process(
             files,
             analysis,
@@ -181,26 +184,6 @@ def _code(batch: Batch) -> int:
 
 
 @contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event, so that what is done is kept; the second one stops."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        stopped.set()
-        signal.signal(signal.SIGINT, before)
-        print("stopping after the current file", file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
 def _pool(workers: int) -> Iterator[Executor | None]:
     if workers == 1:
         yield None
@@ -210,7 +193,7 @@ def _pool(workers: int) -> Iterator[Executor | None]:
     pool = ProcessPoolExecutor(
         workers, mp_context=context, initializer=_begin_work, initargs=(workers,)
     )
-    with _interrupts_ignored():
+    with interrupts_ignored():
         # started now, so that Ctrl-C cannot kill them while they load, before the initializer
         for _ in range(workers):
             pool.submit(int)
@@ -220,26 +203,8 @@ def _pool(workers: int) -> Iterator[Executor | None]:
         pool.shutdown(cancel_futures=True)
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C, as do processes that are started meanwhile."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _begin_work(workers: int) -> None:
-    _ignore_interrupts()
+    ignore_interrupts()
     # each of them starts a network, whose threads shall not compete for the processors
     share = max(1, (os.cpu_count() or 1) // workers)
     os.environ.setdefault("OMP_NUM_THREADS", str(share))
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches all processes of a terminal; the first one decides what to do
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from napari_coldatoms.backend.atomic import replacing
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.backend.tables import check_suffix, write_table
 from napari_coldatoms.cli import DONE, UsageError
 from napari_coldatoms.cli.report import print_table

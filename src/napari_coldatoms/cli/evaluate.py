@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from napari_coldatoms.backend.atomic import replacing
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, UsageError
 from napari_coldatoms.cli.report import progress_bar

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -16,6 +14,7 @@ from cyclopts import Parameter
 from napari_coldatoms.backend.analysis import ParameterError, from_dict, parameters, to_dict
 from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, UsageError
 from napari_coldatoms.cli.flags import flags
+from napari_coldatoms.cli.interrupts import interruptible
 from napari_coldatoms.cli.report import progress_bar
 from napari_coldatoms.clouds.recipe import RECIPES, Recipe
 
@@ -84,7 +83,7 @@ def train(
     if not 0 <= paper <= 1:
         raise UsageError(f"--paper: expected 0 to 1, found {paper}")
     wanted = _recipe(recipe, changes)
-    with _interruptible() as stopped:
+    with interruptible("step") as stopped:
         samples = _simulated(output / "frames", frames, paper, workers, stopped, quiet)
         if samples is None:
             return INTERRUPTED
@@ -176,23 +175,3 @@ def _say(done: Training) -> None:
         print("interrupted; the same command goes on", file=sys.stderr)
     elif done.best_weights is not None:
         print(f"wrote {done.best_weights}, {done.last_weights}", file=sys.stderr)
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event, so that the step is ended; the second one stops."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        stopped.set()
-        signal.signal(signal.SIGINT, before)
-        print("stopping after the current step", file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -7,8 +7,6 @@ executed. Needs torch.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.clouds.training import CheckpointError
 
 __all__ = [
@@ -50,19 +49,13 @@ class Checkpoint:
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; an existing one is replaced when the new one is complete."""
-    path = Path(path)
     flat = {
         f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
         for group, tensors in checkpoint.tensors.items()
         for name, tensor in tensors.items()
     }
-    handle, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
+    with replacing(path) as new:
         save_file(flat, new, {"format": _FORMAT, "state": json.dumps(dict(checkpoint.state))})
-        Path(new).replace(path)
-    finally:
-        Path(new).unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -14,10 +14,12 @@ from napari_coldatoms.clouds.patch import Patch
 MASK_SIZE = 28
 """Cells along each side of a network's mask."""
 
+# from this probability on a pixel belongs to the cloud
+_INSIDE = 0.5
 # masks that share more than this part of their union are one cloud; of two classes, of the same
 _ALIKE = (0.7, 0.55)
 # a mask of which more than this lies in one of higher score is a part of it; likewise
-_INSIDE = (1.0, 0.8)
+_PART = (1.0, 0.8)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Detection:
         crop = along @ self.mask @ across.T
         return (rows, columns), np.ascontiguousarray(crop, dtype=np.float32)
 
+    def patch(self, shape: tuple[int, int]) -> Patch:
+        """Return the pixels of a picture that rather belong to the cloud than not."""
+        offset, soft = self.soft_mask(shape)
+        return Patch(offset, soft >= _INSIDE)
+
 
 def _cells(low: float, high: float, pixels: int, cells: int) -> tuple[int, NDArray[np.float32]]:
     """Return the first pixel of an interval, and the weights of its cells in its pixels."""
@@ -97,8 +104,7 @@ def mark_doubles(detections: Iterable[Detection], shape: tuple[int, int]) -> lis
     kept: list[tuple[Detection, Patch]] = []
     marked = []
     for each in sorted(detections, key=lambda d: -d.score):
-        offset, soft = each.soft_mask(shape)
-        mask = Patch(offset, soft >= 0.5)
+        mask = each.patch(shape)
         double = mask.area == 0 or any(_doubles(each, mask, *other) for other in kept)
         if not double:
             kept.append((each, mask))
@@ -111,4 +117,4 @@ def _doubles(one: Detection, mask: Patch, other: Detection, others: Patch) -> bo
     shared = int(np.count_nonzero(mask.common(others)))
     if shared > _ALIKE[same] * (mask.area + others.area - shared):
         return True
-    return shared > _INSIDE[same] * mask.area
+    return shared > _PART[same] * mask.area

@@ -245,7 +245,7 @@ def evaluate(
         counts.seconds += time.perf_counter() - start
         for frame, sightings in zip(chunk, seen, strict=True):
             scorer.add(sightings, frame.sample())
-            certain = [each for each in sightings if each.score >= CERTAIN]
+            certain = [each for each in sightings if each.score >= CERTAIN and not each.double]
             found = matches(frame.clouds, [each.mask for each in certain])
             counts.add(frame, certain, found)
             if any(k is not None for k in found):

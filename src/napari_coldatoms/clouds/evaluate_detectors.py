@@ -15,6 +15,7 @@ from napari_coldatoms.clouds.cloud import Cloud
 from napari_coldatoms.clouds.detect import clouds_of, detect
 from napari_coldatoms.clouds.detection import Detection
 from napari_coldatoms.clouds.evaluate_truth import Box, TrueFrame, patch_of
+from napari_coldatoms.clouds.fit_result import GaussianFit
 from napari_coldatoms.clouds.patch import Patch
 
 Method = Literal["threshold", "threshold-fit", "mask-rcnn", "hybrid"]
@@ -30,6 +31,10 @@ CERTAIN = 0.5
 _LONG = 2.0
 # a cloud of which more pixels are missing is cut
 _MISSING = 0.02
+# masks that share this part of their union are of one cloud
+_SAME = 0.5
+# a fit whose radii have larger errors than this part of them knows less than the mask
+_KNOWN = 0.1
 
 THRESHOLD_MASKS, NETWORK_MASKS, TRUE_MASKS = "threshold masks", "network masks", "true masks"
 """What the masks of the detectors are called in tables."""
@@ -52,12 +57,16 @@ class Sighting:
         Pixel edges, half-open.
     mask : Patch
         Pixels.
+    double : bool
+        It is another one once more, as another class: `Detection.double`. It counts for the
+        precision, which is of each class by itself, and for nothing else.
     """
 
     cloud: Cloud
     label: str
     box: Box
     mask: Patch
+    double: bool = False
 
     @property
     def score(self) -> float:
@@ -101,8 +110,9 @@ def make_detector(
     ----------
     method : {"threshold", "threshold-fit", "mask-rcnn", "hybrid"}
         The thresholds know no classes: a cloud of an aspect below 2 counts as a MOT, a longer one
-        as an ODT. With "threshold-fit" and "hybrid" (network and fit) box and mask are those
-        of the fitted 1/e² ellipse where the fit succeeded; the network's own box and mask else.
+        as an ODT. With "threshold-fit" and "hybrid" (network and fit) box and mask are those of
+        the fitted 1/e² ellipse where a Gaussian describes the cloud (quality "good") and its radii
+        are known to 10 %; else those that were found.
     finder : callable, optional
         The network, as a function from pictures to lists of `Detection`; by default it computes in
         a process of its own.
@@ -123,8 +133,7 @@ def make_detector(
             return [_by_threshold(picture, fitted) for picture in pictures]
 
         return Detector(method, by_threshold, THRESHOLD_MASKS)
-    # fits beside each other take each cloud once; precision is of each class by itself
-    find = _process(weights, device, doubles=not fitted) if finder is None else finder
+    find = _process(weights, device) if finder is None else finder
 
     def by_network(pictures: Pictures) -> list[list[Sighting]]:
         found = zip(pictures, find(pictures), strict=True)
@@ -173,14 +182,12 @@ def _told(frame: TrueFrame) -> list[Sighting]:
     ]
 
 
-def _process(
-    weights: Path | None, device: Literal["auto", "cpu", "cuda", "mps"], *, doubles: bool
-) -> Finder:
+def _process(weights: Path | None, device: Literal["auto", "cpu", "cuda", "mps"]) -> Finder:
     from napari_coldatoms.clouds.network_process import detect_with_network
 
     def find(pictures: Pictures) -> list[list[Detection]]:
         return detect_with_network(
-            pictures, weights=weights, device=device, least_score=LEAST_SCORE, doubles=doubles
+            pictures, weights=weights, device=device, least_score=LEAST_SCORE, doubles=True
         )
 
     return find
@@ -198,20 +205,42 @@ def _by_network(
     picture: NDArray[np.floating], detections: Sequence[Detection], fitted: bool
 ) -> list[Sighting]:
     """Return what the network found; those of low score do not disturb the fits of the others."""
-    ranked = sorted(detections, key=lambda each: -each.score)
+    # fits beside each other take each cloud once
+    taken = [each for each in detections if not (fitted and each.double)]
+    ranked = sorted(taken, key=lambda each: -each.score)
     certain = [each for each in ranked if each.score >= CERTAIN]
     clouds = clouds_of(picture, certain, fit=fitted)
     if len(certain) < len(ranked):
         clouds += clouds_of(picture, ranked, fit=fitted)[len(certain) :]
-    return [
-        Sighting(cloud, cloud.label, *_outline(cloud, picture, each.box))
+    found = [
+        Sighting(cloud, cloud.label, *_outline(cloud, picture, each.box), each.double)
         for cloud, each in zip(clouds, ranked, strict=False)
     ]
+    if fitted:
+        shape = picture.shape[0], picture.shape[1]
+        masks = [each.patch(shape) for each in ranked]
+        doubles = [
+            _again(each, each.patch(shape), found, masks) for each in detections if each.double
+        ]
+        found += [each for each in doubles if each is not None]
+    return found
+
+
+def _again(
+    double: Detection, own: Patch, found: Sequence[Sighting], masks: Sequence[Patch]
+) -> Sighting | None:
+    """Return the cloud that a detection takes for one of another class; None for a mere part."""
+    alike = [own.overlap(each) for each in masks]
+    best = int(np.argmax(alike)) if alike else -1
+    if best < 0 or alike[best] < _SAME or found[best].label == double.label:
+        return None
+    cloud = replace(found[best].cloud, label=double.label, score=double.score)
+    return replace(found[best], cloud=cloud, label=double.label, double=True)
 
 
 def _outline(cloud: Cloud, picture: NDArray[np.floating], box: Box) -> tuple[Box, Patch]:
     """Return box and mask of the fitted ellipse, or those that were detected."""
-    if cloud.fit is None or not cloud.fit.success:
+    if cloud.fit is None or not _describes(cloud.fit):
         return box, patch_of(cloud)
     gaussian = cloud.fit.gaussian
     rows, columns = gaussian.window(cloud.shape)
@@ -228,3 +257,9 @@ def _outline(cloud: Cloud, picture: NDArray[np.floating], box: Box) -> tuple[Box
     y, x = cut.offset[0] + rows.start, cut.offset[1] + columns.start
     ny, nx = cut.pixels.shape
     return (y, x, y + ny, x + nx), Patch((y, x), cut.pixels)
+
+
+def _describes(fit: GaussianFit) -> bool:
+    """Whether the ellipse of a fit is the outline of the cloud, and known."""
+    found, error = fit.gaussian, fit.stderr
+    return fit.quality == "good" and max(error.wx / found.wx, error.wy / found.wy) < _KNOWN

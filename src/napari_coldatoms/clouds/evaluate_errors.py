@@ -29,7 +29,7 @@ MOMENTS, PLAIN_MOMENTS = "moments in the true box", "moments, background kept"
 """Names of the conventional method, with the background subtracted and without."""
 
 # the angle of rounder clouds means nothing
-_LEAST_ASPECT = 1.3
+LEAST_ASPECT = 1.3
 # how often fits beside each other are repeated with the newest models of the others
 _SWEEPS = 3
 # beyond so many radii a cloud adds nothing
@@ -76,7 +76,7 @@ def parameter_errors(found: Gaussian2D, reference: Gaussian2D) -> tuple[float, .
     """
     found, reference = found.principal(), reference.principal()
     hx, hy = reference.half_widths
-    long = reference.wx > _LEAST_ASPECT * reference.wy
+    long = reference.wx > LEAST_ASPECT * reference.wy
     return (
         (found.x0 - reference.x0) / hx,
         (found.y0 - reference.y0) / hy,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from napari_coldatoms.clouds.cloud import Cloud
+from napari_coldatoms.clouds.evaluate_errors import LEAST_ASPECT
 from napari_coldatoms.clouds.evaluate_truth import TrueFrame, patch_of
 from napari_coldatoms.clouds.fit import fit_gaussian, region
 from napari_coldatoms.clouds.fit_result import GaussianFit
@@ -32,7 +33,6 @@ MOST_PIXELS = 400_000
 
 # how far a fit may be from the right one: standard errors, or part of the radius and the peak
 _ERRORS, _PART = 3.0, 0.05
-_LEAST_ASPECT = 1.3
 _EVALUATIONS = 2000
 
 
@@ -138,7 +138,7 @@ def is_right(found: Gaussian2D, reference: GaussianFit) -> bool:
     off = found.to_array() - true.to_array()
     off[4] = math.remainder(off[4], math.pi)
     allowed = np.maximum(_ERRORS * np.nan_to_num(error.to_array()), _PART * np.abs(along))
-    if true.wx < _LEAST_ASPECT * true.wy:
+    if true.wx < LEAST_ASPECT * true.wy:
         allowed[4] = math.inf
     return bool((np.abs(off) <= allowed).all())
 

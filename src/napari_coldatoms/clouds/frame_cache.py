@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from threadpoolctl import threadpool_limits
 
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.clouds.dataset import Sample, sample_of
 from napari_coldatoms.clouds.network_input import network_shape, resized
 from napari_coldatoms.clouds.simulate_frames import Kind, simulate_frame
@@ -153,12 +153,8 @@ def _make(part: _Part) -> _Part:
             for n in range(part.start, part.stop)
         ]
     tensors = {name: np.concatenate([each[name] for each in kept]) for name in kept[0]}
-    new = part.path.with_name(f".{part.path.name}.{os.getpid()}")
-    try:
+    with replacing(part.path) as new:
         save_file(tensors, new, {"header": json.dumps(part.header)})
-        new.replace(part.path)
-    finally:
-        new.unlink(missing_ok=True)
     return part
 
 

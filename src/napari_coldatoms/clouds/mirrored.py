@@ -7,14 +7,14 @@ averaged; each is looked at again, in all views, as a proposal of its own; and s
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.roi_heads import maskrcnn_inference
+from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference
 from torchvision.ops import box_iou
 
 __all__ = ["found_in_views"]
@@ -23,6 +23,39 @@ __all__ = ["found_in_views"]
 _SAME = 0.6
 
 Found = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Pictures in all their mirrors, one mirror after the other, as the network's heads see them.
+
+    `mirrors` are the axes along which each view is mirrored, `size` rows and columns.
+    """
+
+    features: dict[str, Tensor]
+    pictures: int
+    mirrors: Sequence[Sequence[int]]
+    size: tuple[int, int]
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """Return the size of each picture in each mirror."""
+        return [self.size] * (self.pictures * len(self.mirrors))
+
+    def axes(self, number: int) -> Sequence[int]:
+        """Return the axes along which a picture in a mirror is mirrored."""
+        return self.mirrors[number // self.pictures]
+
+    def mirrored(self, places: Sequence[Tensor]) -> list[Tensor]:
+        """Return the boxes of each picture in all mirrors."""
+        return [_mirrored(each, axes, self.size) for axes in self.mirrors for each in places]
+
+    def back(self, boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Return boxes found in mirrors as they are in the pictures."""
+        return [_mirrored(each, self.axes(n), self.size) for n, each in enumerate(boxes)]
+
+    def means(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """Return the mean over the mirrors for each picture."""
+        return [torch.stack(list(values[n :: self.pictures])).mean(0) for n in range(self.pictures)]
 
 
 def found_in_views(
@@ -45,27 +78,23 @@ def found_in_views(
         For each picture: ``x0, y0, x1, y1`` of shape (m, 4); (m,); (m,); (m, cells, cells).
     """
     pictures, _, height, width = views[0].shape
-    size = (int(height), int(width))
     every = torch.cat(list(views)).contiguous(memory_format=torch.channels_last)
-    sizes = [size] * len(every)
+    seen = _Views(model.backbone(every), pictures, mirrors, (int(height), int(width)))
+    sizes = seen.sizes()
     heads = model.roi_heads
-    features = model.backbone(every)
-    if isinstance(features, Tensor):
-        features = OrderedDict([("0", features)])
-    proposals, _ = model.rpn(ImageList(every, sizes), features)
-    pooled = heads.box_roi_pool(features, proposals, sizes)
+    proposals, _ = model.rpn(ImageList(every, sizes), seen.features)
+    pooled = heads.box_roi_pool(seen.features, proposals, sizes)
     boxes, scores, classes = heads.postprocess_detections(
         *heads.box_predictor(heads.box_head(pooled)), proposals, sizes
     )
-    boxes = [_mirrored(each, mirrors[n // pictures], size) for n, each in enumerate(boxes)]
+    boxes = seen.back(boxes)
     merged = [
         _merged(boxes[n::pictures], scores[n::pictures], classes[n::pictures])
         for n in range(pictures)
     ]
-    places = [each[0] for each in merged]
     numbers = [each[2] for each in merged]
-    places = _placed_again(model, features, places, numbers, mirrors, size)
-    masks = _masks(model, features, places, numbers, mirrors, size)
+    places = _placed_again(heads, seen, [each[0] for each in merged], numbers)
+    masks = _masks(heads, seen, places, numbers)
     return [
         (place, each[1], number, mask)
         for place, each, number, mask in zip(places, merged, numbers, masks, strict=True)
@@ -111,54 +140,30 @@ def _merged(
     return torch.stack(means), torch.stack(sums), number[leaders]
 
 
-def _in_all_views(
-    places: Sequence[Tensor], mirrors: Sequence[Sequence[int]], size: tuple[int, int]
-) -> list[Tensor]:
-    return [_mirrored(each, axes, size) for axes in mirrors for each in places]
-
-
 def _placed_again(
-    model: MaskRCNN,
-    features: dict[str, Tensor],
-    places: Sequence[Tensor],
-    numbers: Sequence[Tensor],
-    mirrors: Sequence[Sequence[int]],
-    size: tuple[int, int],
+    heads: RoIHeads, seen: _Views, places: Sequence[Tensor], numbers: Sequence[Tensor]
 ) -> list[Tensor]:
     """Return boxes as the network places them when they are its proposals."""
-    heads = model.roi_heads
-    counts = [len(each) for each in places] * len(mirrors)
+    counts = [len(each) for each in places] * len(seen.mirrors)
     if sum(counts) == 0:
         return list(places)
-    proposals = _in_all_views(places, mirrors, size)
-    pooled = heads.box_roi_pool(features, proposals, [size] * len(proposals))
+    proposals = seen.mirrored(places)
+    pooled = heads.box_roi_pool(seen.features, proposals, seen.sizes())
     _, moves = heads.box_predictor(heads.box_head(pooled))
     moved = heads.box_coder.decode(moves, proposals)
-    chosen = torch.cat(list(numbers) * len(mirrors))
+    chosen = torch.cat(list(numbers) * len(seen.mirrors))
     own = moved[torch.arange(len(moved), device=moved.device), chosen].split(counts)
-    pictures = len(places)
-    back = [_mirrored(each, mirrors[n // pictures], size) for n, each in enumerate(own)]
-    return [torch.stack(back[n::pictures]).mean(0) for n in range(pictures)]
+    return seen.means(seen.back(own))
 
 
 def _masks(
-    model: MaskRCNN,
-    features: dict[str, Tensor],
-    places: Sequence[Tensor],
-    numbers: Sequence[Tensor],
-    mirrors: Sequence[Sequence[int]],
-    size: tuple[int, int],
+    heads: RoIHeads, seen: _Views, places: Sequence[Tensor], numbers: Sequence[Tensor]
 ) -> list[Tensor]:
     """Return the masks of boxes, averaged over the views, (m, cells, cells) of each picture."""
-    heads = model.roi_heads
-    proposals = _in_all_views(places, mirrors, size)
-    pooled = heads.mask_roi_pool(features, proposals, [size] * len(proposals))
+    pooled = heads.mask_roi_pool(seen.features, seen.mirrored(places), seen.sizes())
     logits = heads.mask_predictor(heads.mask_head(pooled))
-    found = [each[:, 0] for each in maskrcnn_inference(logits, list(numbers) * len(mirrors))]
-    pictures = len(places)
-    back = []
-    for n, each in enumerate(found):
-        # masks have no axis of channels: their rows and columns come one earlier
-        axes = [axis - 1 for axis in mirrors[n // pictures]]
-        back.append(each.flip(axes) if axes else each)
-    return [torch.stack(back[n::pictures]).mean(0) for n in range(pictures)]
+    found = maskrcnn_inference(logits, list(numbers) * len(seen.mirrors))
+    # without the axis of channels, rows and columns come one earlier
+    return seen.means(
+        [each[:, 0].flip([axis - 1 for axis in seen.axes(n)]) for n, each in enumerate(found)]
+    )

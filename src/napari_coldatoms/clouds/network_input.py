@@ -13,7 +13,6 @@ from scipy import ndimage
 
 from napari_coldatoms.clouds.noise import lower_side, thinned
 
-CHANNELS = 3
 LEAST, MOST = 256, 384
 """Longest side of what the network sees, in its pixels: pictures between the two keep theirs."""
 

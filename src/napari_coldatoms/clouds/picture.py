@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray
 from numpy.typing import NDArray
-
-from napari_coldatoms.images import stack
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def pixels_of(picture: Any) -> NDArray[np.float64]:
     ValueError
         If it is no picture: wrong number of dimensions, complex, raw frames or several shots.
     """
-    if isinstance(picture, xarray.DataArray):
+    if _has_dimensions(picture):
         if "frame" in picture.dims:
             raise ValueError(
                 "expected a picture, found raw frames; make an optical depth or fluorescence "
@@ -70,9 +68,17 @@ def pixels_of(picture: Any) -> NDArray[np.float64]:
 
 def frame_of(picture: Any) -> Frame | None:
     """Return how the pixels of a picture lie in space, or None where it does not know."""
-    if not isinstance(picture, xarray.DataArray):
+    if not _has_dimensions(picture):
         return None
+    from napari_coldatoms.images import stack
+
     size = stack.pixel_size(picture)
     if size is None:
         return None
     return Frame(size, stack.origin(picture), stack.unit(picture))
+
+
+def _has_dimensions(picture: Any) -> bool:
+    """Whether it is a DataArray; xarray takes a second to load, which plain arrays need not."""
+    xarray = sys.modules.get("xarray")
+    return xarray is not None and isinstance(picture, xarray.DataArray)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from napari_coldatoms.atomic import replacing
 from napari_coldatoms.clouds.batches import Batch, loaded, plan
 from napari_coldatoms.clouds.checkpoints import (
     Checkpoint,
@@ -196,9 +197,9 @@ class TrainingRun:
             save_weights(self.folder / BEST, tensors, self._card(number + 1, score))
         self.history.append(epoch)
         self.sums = {}
-        _write_text(
-            self.folder / HISTORY, json.dumps([asdict(each) for each in self.history], indent=1)
-        )
+        with replacing(self.folder / HISTORY) as new:
+            history = json.dumps([asdict(each) for each in self.history], indent=1)
+            new.write_text(history + "\n", encoding="utf-8")
         return epoch
 
     def _card(self, epoch: int, score: Score | None) -> WeightsCard:
@@ -245,9 +246,3 @@ class TrainingRun:
 
 def _words(value: Any) -> str:
     return json.dumps(value)
-
-
-def _write_text(path: Path, text: str) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(text + "\n", encoding="utf-8")
-    new.replace(path)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from napari_coldatoms.atomic import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,6 @@ def save_weights(path: str | Path, tensors: Mapping[str, Tensor], card: WeightsC
     import torch
     from safetensors.torch import save
 
-    path = Path(path)
     halved = {
         name: (t.half() if t.dtype.is_floating_point else t).contiguous().clone()
         for name, t in tensors.items()
@@ -66,13 +66,9 @@ def save_weights(path: str | Path, tensors: Mapping[str, Tensor], card: WeightsC
     too_large = [name for name, t in halved.items() if not torch.isfinite(t.float()).all()]
     if too_large:
         raise WeightsError(f"expected finite weights, found others in {too_large[0]}")
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as new:
         # written by Python, so that others may read it where they may read other files
         new.write_bytes(save(halved, {"format": FORMAT, "card": json.dumps(asdict(card))}))
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def read_card(path: str | Path) -> WeightsCard:

@@ -11,6 +11,8 @@ from typing import Any
 
 from qtpy.QtCore import QStandardPaths
 
+from napari_coldatoms.atomic import replacing
+
 FOLDER_VARIABLE = "COLDATOMS_CONFIG"
 """Environment variable that names another folder for the file."""
 
@@ -37,9 +39,8 @@ def remember(name: str, values: Mapping[str, Any]) -> None:
     # a memory is a convenience: a read-only home must not stop the analysis
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(path)
+        with replacing(path) as new:
+            new.write_text(content, encoding="utf-8")
 
 
 def _read() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_coldatoms.backend.atomic import replacing
+from napari_coldatoms.atomic import replacing
 
 
 def test_the_old_content_stays_until_the_new_is_whole(tmp_path):
