@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
-from io import BufferedReader, RawIOBase
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_coldatoms.clouds.child_process import ChildProcess
 from napari_coldatoms.clouds.network_messages import PipeEnded, await_greeting, receive, send
 
 _SERVER = "napari_coldatoms.clouds.server"
-_ROOT = Path(__file__).parents[2]
-_LINES = 20  # of what it wrote last to its standard error
-_PATIENCE = 5.0  # s, for a process that was killed to be gone
 _FAREWELL = 0.2  # s, for one that ends by itself to tell why by its exit code
 
 
@@ -39,23 +30,9 @@ class Child:
     """
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env=environment(),
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-        self._requests = cast(RawIOBase, self._process.stdin)
-        self._replies = cast(RawIOBase, self._process.stdout)
-        self._errors = cast(RawIOBase, self._process.stderr)
+        self._process = ChildProcess(_SERVER)
         self._greeted = False
         self._asking = threading.Lock()
-        self._lines: deque[str] = deque(maxlen=_LINES)
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
 
     @property
     def pid(self) -> int:
@@ -64,7 +41,7 @@ class Child:
 
     def is_alive(self) -> bool:
         """Return whether it runs."""
-        return self._process.poll() is None
+        return self._process.is_alive()
 
     def ask(
         self, header: Mapping[str, Any], arrays: Sequence[NDArray]
@@ -76,89 +53,36 @@ class Child:
         ChildEnded
             It ended before it replied.
         """
+        requests, replies = self._process.requests, self._process.replies
         with self._asking:
             try:
-                if self._requests.closed:
+                if requests.closed:
                     raise PipeEnded("the pipe is closed")
                 if not self._greeted:
-                    await_greeting(self._replies)
+                    await_greeting(replies)
                     self._greeted = True
-                send(self._requests, header, arrays)
-                return receive(self._replies)
+                send(requests, header, arrays)
+                return receive(replies)
             except PipeEnded:
-                self._kill(_FAREWELL)
+                self._process.end(_FAREWELL)
                 raise ChildEnded(self.last_words()) from None
 
     def end(self) -> None:
         """End it at once, whatever it does; who waits for a reply gets `ChildEnded`."""
-        self._kill()
+        self._process.end()
         # the pipes are closed by none who may still read them
         with self._asking:
-            self._requests.close()
-            self._replies.close()
+            self._process.requests.close()
+            self._process.replies.close()
 
     def forget(self) -> None:
         """Close the pipes and leave the process alone: it belongs to another session."""
-        for pipe in (self._requests, self._replies, self._errors):
-            pipe.close()
-        self._process.returncode = 0
+        self._process.forget()
 
     def last_words(self) -> str:
         """Return in words how it ended."""
-        code = self._process.poll()
-        if code is None:
-            return "it does not reply"
-        if code < 0:
-            return _signal(-code)
-        line = next((line for line in reversed(self._lines) if line.strip()), "")
-        number = hex(code) if code > 255 else str(code)
-        return f"exit code {number}{': ' if line else ''}{line.strip()[:300]}"
+        return self._process.last_words()
 
     def details(self) -> str:
         """Return what it wrote last to its standard error."""
-        return "\n".join(self._lines)
-
-    def _kill(self, farewell: float = 0.0) -> None:
-        try:
-            self._process.wait(farewell)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            try:
-                self._process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                return
-        self._listener.join(_PATIENCE)
-
-    def _listen(self) -> None:
-        with BufferedReader(self._errors) as errors:
-            for line in errors:
-                self._lines.append(line.decode(errors="replace").rstrip())
-
-
-def command() -> list[str]:
-    """Return the command that starts the process.
-
-    Without the folder of the session on Python's path (``-P``): a file there may have the name of
-    a module that torch needs. Warnings of libraries would be read by nobody.
-    """
-    return [sys.executable, "-P", "-W", "ignore", "-m", _SERVER]
-
-
-def environment() -> dict[str, str]:
-    """Return the environment, in which the package is found even where it is not installed."""
-    here = dict(os.environ)
-    # before the standard library on Python's path, so never a folder with other packages
-    if _ROOT.name not in ("site-packages", "dist-packages"):
-        paths = [str(_ROOT), *filter(None, [here.get("PYTHONPATH")])]
-        here["PYTHONPATH"] = os.pathsep.join(paths)
-    return here
-
-
-def _signal(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    if name == "SIGKILL":
-        return "killed by SIGKILL, as happens when memory runs out"
-    return f"killed by {name}"
+        return self._process.details()

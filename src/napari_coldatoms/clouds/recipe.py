@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from napari_coldatoms.clouds.augment import SIMULATED, Augmentations
@@ -18,6 +18,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 # a one-cycle schedule: part of all steps in which the rate rises, from where, and where it ends
 _RISE, _FIRST, _LAST = 0.1, 1 / 20, 1 / 2000
+# what forms put aside
+_RARE = {"advanced": True}
 
 
 def _check(name: str, value: Any, kind: Any, options: Mapping[str, Any]) -> None:
@@ -84,7 +86,9 @@ class Recipe:
     """
 
     architecture: Annotated[Architecture, {"tooltip": "network"}] = "small"
-    optimiser: Annotated[Optimiser, {"tooltip": "how weights follow gradients"}] = "adamw"
+    optimiser: Annotated[Optimiser, {"tooltip": "how weights follow gradients"}] = field(
+        default="adamw", metadata=_RARE
+    )
     learning_rate: Annotated[
         float,
         {
@@ -95,16 +99,18 @@ class Recipe:
     ] = 1e-3
     momentum: Annotated[
         float, {"tooltip": "of sgd; the first one of adamw", "min": 0.0, "max": 0.9999}
-    ] = 0.9
+    ] = field(default=0.9, metadata=_RARE)
     weight_decay: Annotated[
         float, {"tooltip": "per step, times the rate", "min": 0.0, "max": 1.0}
-    ] = 0.02
+    ] = field(default=0.02, metadata=_RARE)
     batch: Annotated[int, {"tooltip": "pictures in a step", "min": 1, "max": 1024}] = 8
     epochs: Annotated[int, {"tooltip": "how often each picture is seen", "min": 1}] = 3
-    schedule: Annotated[Schedule, {"tooltip": "of the learning rate"}] = "one-cycle"
+    schedule: Annotated[Schedule, {"tooltip": "of the learning rate"}] = field(
+        default="one-cycle", metadata=_RARE
+    )
     decay_epochs: Annotated[
         int, {"tooltip": "epochs between changes of the rate, of the schedule step", "min": 1}
-    ] = 13
+    ] = field(default=13, metadata=_RARE)
     decay: Annotated[
         float,
         {
@@ -112,22 +118,28 @@ class Recipe:
             "min": 0.0,
             "max": 1.0,
         },
-    ] = 0.049
+    ] = field(default=0.049, metadata=_RARE)
     averaging: Annotated[
         float, {"tooltip": "of the weights over steps, 0 for none", "min": 0.0, "max": 0.99999}
-    ] = 0.998
+    ] = field(default=0.998, metadata=_RARE)
     largest_gradient: Annotated[
         float, {"tooltip": "norm to which gradients are cut, 0 for none", "min": 0.0}
-    ] = 5.0
+    ] = field(default=5.0, metadata=_RARE)
     canvas: Annotated[
         int, {"tooltip": "network pixels along each side", "min": 64, "max": 2048}
-    ] = 256
+    ] = field(default=256, metadata=_RARE)
     large_canvas: Annotated[int, {"tooltip": "the same of large steps", "min": 64, "max": 2048}] = (
-        384
+        field(default=384, metadata=_RARE)
     )
-    large: Annotated[float, {"tooltip": "share of large steps", "min": 0.0, "max": 1.0}] = 0.25
-    precision: Annotated[Precision, {"tooltip": "of convolutions and products"}] = "auto"
-    seed: Annotated[int, {"tooltip": "of everything that is random", "min": 0, "max": 2**31}] = 0
+    large: Annotated[float, {"tooltip": "share of large steps", "min": 0.0, "max": 1.0}] = field(
+        default=0.25, metadata=_RARE
+    )
+    precision: Annotated[Precision, {"tooltip": "of convolutions and products"}] = field(
+        default="auto", metadata=_RARE
+    )
+    seed: Annotated[int, {"tooltip": "of everything that is random", "min": 0, "max": 2**31}] = (
+        field(default=0, metadata=_RARE)
+    )
     augmentations: Augmentations = SIMULATED
 
     def __post_init__(self) -> None:
