@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import curve_fit
 
 from napari_coldatoms.clouds import Gaussian2D, detect, fit_gaussian
+from napari_coldatoms.clouds.fit import fit_pixels
 from napari_coldatoms.images.stack import make_stack
 
 CLOUD = Gaussian2D(x0=60.3, y0=50.7, wx=22.0, wy=9.0, theta=0.5, peak=1.2, background=0.1)
@@ -360,3 +361,21 @@ def test_camera_types(dtype):
     fit = fit_gaussian(picture, SEED)
     assert fit.success
     assert fit.gaussian.wx == pytest.approx(22, rel=0.03)
+
+
+def test_a_known_cloud_beside_fringes_nearly_as_high_is_fitted_but_poor():
+    """The rms of a wave is its height over sqrt(2): the peak is 3.5, then 1.4 times as high."""
+    truth = Gaussian2D(100, 96, 20, 16, 0.4, 0.35, 0.0)
+    y, x = np.mgrid[:200, :200]
+    noise = np.random.default_rng(3).normal(0, 0.01, (200, 200))
+    stripes = np.sin(2 * np.pi * (x + 0.3 * y) / 30)
+    for height, fitted in ((0.145, True), (0.36, False)):
+        picture = truth.image((200, 200)) + noise + height * stripes
+        assert not fit_pixels(picture, truth).success
+        fit = fit_pixels(picture, truth, known=True)
+        assert fit.success is fitted
+        assert fit.quality == ("poor" if fitted else "failed")
+        assert "times the structure of the background" in fit.message
+        if fitted:
+            assert abs(fit.gaussian.x0 - 100) < 3
+            assert fit.gaussian.wx == pytest.approx(20, rel=0.25)

@@ -15,7 +15,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 from napari_coldatoms.clouds.cloud import Cloud
 from napari_coldatoms.clouds.evaluate_errors import LEAST_ASPECT
 from napari_coldatoms.clouds.evaluate_truth import TrueFrame, patch_of
-from napari_coldatoms.clouds.fit import fit_gaussian, region
+from napari_coldatoms.clouds.fit import fit_gaussian, fit_pixels, region
 from napari_coldatoms.clouds.fit_result import GaussianFit
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.patch import Patch
@@ -171,7 +171,7 @@ def _without_others(
 
 
 def _ours(pixels: NDArray[np.float64], seed: Gaussian2D | None) -> tuple[bool, Gaussian2D]:
-    fit = fit_gaussian(pixels, seed)
+    fit = fit_gaussian(pixels) if seed is None else fit_pixels(pixels, seed, known=True)
     return fit.success, fit.gaussian
 
 

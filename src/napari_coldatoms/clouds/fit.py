@@ -182,10 +182,11 @@ def fit_pixels(
     noise: float | None = None,
     redraw: int = 2,
     frame: Frame | None = None,
+    known: bool = False,
 ) -> GaussianFit:
-    """Do the work of `fit_gaussian` with checked arguments."""
+    """Do the work of `fit_gaussian` with checked arguments; `known` as in `quality.judge`."""
     roi = region(seed, pixels.shape, roi_factor)
-    attempt = _fit_region(pixels, seed, roi, binning, theta, noise, frame)
+    attempt = _fit_region(pixels, seed, roi, binning, theta, noise, frame, known)
     strayed = False
     for _ in range(redraw):
         fit = attempt.fit
@@ -198,7 +199,7 @@ def fit_pixels(
         if not _differ(roi, wanted):
             break
         start = fit.gaussian if fit.success else seed
-        again = _fit_region(pixels, start, wanted, binning, theta, noise, frame)
+        again = _fit_region(pixels, start, wanted, binning, theta, noise, frame, known)
         if fit.success and not again.fit.success:
             break
         roi, attempt = wanted, again
@@ -247,6 +248,7 @@ def _fit_region(
     theta: float | None,
     noise: float | None,
     frame: Frame | None,
+    known: bool,
 ) -> _Attempt:
     """Return the fit of a region's pixels."""
     y0, x0, y1, x1 = roi
@@ -282,7 +284,7 @@ def _fit_region(
     white = difference_noise(crop) / binning if noise is None else noise / binning
     chi2 = variance / white**2 if white > 0 else math.nan
     verdict = quality.judge(
-        gaussian, stderr, status, residuals, valid, roi, binning, variance, signal
+        gaussian, stderr, status, residuals, valid, roi, binning, variance, signal, known
     )
     fit = GaussianFit(
         gaussian,

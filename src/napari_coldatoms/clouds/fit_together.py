@@ -34,7 +34,8 @@ _STRAYED = "the fit left the cloud for another structure: its mask tells more"
 class FitSettings:
     """How each cloud is fitted, see `fit_gaussian`.
 
-    With `stay`, the seeds are known to be right, and a fit that leaves its seed has failed.
+    With `stay`, the seeds are known to be right, and a fit that leaves its seed has failed, while
+    one beside fringes nearly as high has not.
     """
 
     roi_factor: float = 2.0
@@ -109,6 +110,7 @@ def _fit(pixels: NDArray[np.float64], seed: Gaussian2D, settings: FitSettings) -
         binning=settings.binning,
         theta=settings.theta,
         frame=settings.frame,
+        known=settings.stay,
     )
 
 

@@ -20,6 +20,8 @@ NARROWEST = 0.75
 MIN_SIGNIFICANCE = 7.0
 # a peak below this times the (rms) structure of the background is a fringe like the others
 MIN_PROMINENCE = 4.0
+# the same where a cloud is known to be: its fit is poor up to `MIN_PROMINENCE`
+KNOWN_PROMINENCE = 2.0
 # structured residuals (rms, part of the peak) above which a Gaussian does not describe a cloud
 MAX_STRUCTURE = 0.035
 _STRUCTURE_SIGNIFICANCE = 4.0
@@ -103,6 +105,7 @@ def judge(
     binning: int,
     variance: float,
     signal: float,
+    known: bool = False,
 ) -> Verdict:
     """Judge a fit.
 
@@ -122,6 +125,8 @@ def judge(
         Of the residuals.
     signal : float
         By how much the peak reduced the sum of squares.
+    known : bool
+        There is a cloud: structure of the background that is nearly as high makes its fit poor.
     """
     reason = _failure(gaussian, stderr, status, residuals, valid, roi, binning, variance, signal)
     if reason:
@@ -145,7 +150,9 @@ def judge(
     if outside > 3 * outside_error and gaussian.peak < MIN_PROMINENCE * stripes:
         ratio = gaussian.peak / stripes
         message = f"the peak is only {ratio:.1f} times the structure of the background"
-        return Verdict(False, "failed", message)
+        if not known or gaussian.peak < KNOWN_PROMINENCE * stripes:
+            return Verdict(False, "failed", message)
+        return Verdict(True, "poor", f"converged, but {message}")
     excess = inside - max(outside, 0.0)
     error = math.hypot(inside_error, outside_error if outside > 0 else 0.0)
     part = math.sqrt(max(excess, 0.0)) / abs(gaussian.peak)

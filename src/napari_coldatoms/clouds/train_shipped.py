@@ -1,7 +1,8 @@
 """Makes the shipped weights: ``python -m napari_coldatoms.clouds.train_shipped``.
 
-Frames are simulated, a small network is trained on them, judged by the two fixed validation sets,
-and written beside its model card. What was stopped goes on where it was. Needs torch.
+Frames are simulated, a small network is trained on them in two stages, judged by the two fixed
+validation sets, and written beside its model card. What was stopped goes on where it was. Needs
+torch.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ from napari_coldatoms.clouds.weights import (
 
 CARD = "MODEL_CARD.md"
 
+STAGES = (OWN, replace(OWN, epochs=4, learning_rate=7e-4))
+"""Recipes, one after the other: each begins at the best weights of the one before."""
+
 _SETS: tuple[Literal["paper", "hard"], ...] = ("paper", "hard")
-# frames that choose the best epoch
-_HELD_OUT = 120
 _PAPER = 0.4
 
 
@@ -45,9 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("build/weights"), help="work folder")
     parser.add_argument("--weights", type=Path, default=SHIPPED, help="where the weights go")
     parser.add_argument("--frames", type=int, default=18_000, help="frames to train on")
-    parser.add_argument("--epochs", type=int, default=OWN.epochs)
-    parser.add_argument("--rate", type=float, default=OWN.learning_rate, help="highest rate")
-    parser.add_argument("--start", type=Path, help="weights to go on from; else random ones")
+    parser.add_argument("--held-out", type=int, default=120, help="frames to choose epochs by")
     parser.add_argument("--judged", type=int, default=300, help="frames of each validation set")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     given = parser.parse_args(argv)
@@ -58,27 +58,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         processes=os.cpu_count() or 1,
         progress=_every(5.0, lambda done, total: f"{done} of {total} frames simulated"),
     )
-    done = train(
-        samples,
-        held_out(_HELD_OUT),
-        replace(OWN, epochs=given.epochs, learning_rate=given.rate),
-        output=given.output,
-        start_weights=given.start,
-        device=given.device,
-        about={
+    best: Path | None = None
+    for number, recipe in enumerate(STAGES, start=1):
+        about = {
             "training data": "simulated frames",
             "share of paper frames": _PAPER,
-            "before": None if given.start is None else dict(read_card(given.start).about),
-        },
-        progress=_tell(),
-    )
-    assert done.best_weights is not None
+            "held out": given.held_out,
+            "before": None if best is None else dict(read_card(best).about),
+        }
+        _say(f"stage {number} of {len(STAGES)}")
+        done = train(
+            samples, held_out(given.held_out), recipe,
+            output=given.output / f"stage-{number}", start_weights=best, device=given.device,
+            about=about, progress=_tell(),
+        )  # fmt: skip
+        best = done.best_weights
+    assert best is not None
     scores = {}
     for name in _SETS:
-        network = Network(done.best_weights, given.device)
+        network = Network(best, given.device)
         scores[name] = score_network(network, fixed_set(name, stop=given.judged)).to_dict()
         _say(f"{name}: {_both(scores[name])}")
-    card, tensors = load_weights(done.best_weights)
+    card, tensors = load_weights(best)
     card = replace(card, about={**card.about, "scores": scores})
     given.weights.parent.mkdir(parents=True, exist_ok=True)
     save_weights(given.weights, tensors, card)
@@ -135,8 +136,10 @@ def model_card(card: WeightsCard, path: Path) -> str:
             "kind `paper`, the others `hard`): no picture from a camera. "
             f"{about['steps']} steps, epoch {about['epoch']} of {recipe['epochs']}, "
             f"{about['seconds'] / 60:.0f} minutes on {about['device']} in {about['precision']}, "
-            f"version {about['version']}. The epoch was chosen by {_HELD_OUT} simulated frames "
-            "that are neither trained on nor in the sets below. `make weights` does it again.",
+            f"version {about['version']}. The epoch was chosen by {about.get('held out', 120)} "
+            "simulated frames that are neither trained on nor in the sets below. `make weights` "
+            "trains such weights anew.",
+            *(["", str(about["remark"])] if "remark" in about else []),
             "",
             "| | |",
             "|---|---|",
@@ -173,7 +176,7 @@ def _start(about: Mapping[str, Any]) -> str:
     minutes, rate = before["seconds"] / 60, before["recipe"]["learning_rate"]
     return (
         f"First {before['steps']} steps from random weights in {minutes:.0f} minutes with a "
-        f"highest learning rate of {rate}; from there"
+        f"highest learning rate of {rate}; from there with the values below"
     )
 
 
