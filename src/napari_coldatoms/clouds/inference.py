@@ -20,6 +20,7 @@ from napari_coldatoms.clouds.detection import Detection, mark_doubles
 from napari_coldatoms.clouds.maskrcnn import build
 from napari_coldatoms.clouds.mirrored import found_in_views
 from napari_coldatoms.clouds.network_input import NetworkInput, network_input
+from napari_coldatoms.clouds.reflections import without_reflections
 from napari_coldatoms.clouds.weights import SHIPPED, WeightsError, load_weights
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -66,6 +67,8 @@ class Network:
     ) -> list[list[Detection]]:
         """Return what is in pictures, each list highest score first, doubles marked.
 
+        What a bright cloud's light makes elsewhere is left out: see `reflections`.
+
         Parameters
         ----------
         pictures : sequence of (ny, nx) arrays
@@ -82,8 +85,9 @@ class Network:
             chosen = [inputs[n] for n in group]
             raw = detections(self.model, chosen, self.card.labels, self.device, views)
             for n, each in zip(group, raw, strict=True):
-                certain = (d for d in each if d.score >= least_score)
-                found[n] = mark_doubles(certain, inputs[n].shape)
+                certain = [d for d in each if d.score >= least_score]
+                clouds = without_reflections(certain, inputs[n])
+                found[n] = mark_doubles(clouds, inputs[n].shape)
         return found
 
 
