@@ -222,10 +222,19 @@ class CachedFrames:
         return int(self._starts[-1])
 
     def __getitem__(self, index: int, /) -> Sample:
+        number, place = self._place(index)
+        return self._files[number].sample(place)
+
+    def labels(self, index: int) -> tuple[str, ...]:
+        """Return the classes of the clouds in a frame, without reading it."""
+        number, place = self._place(index)
+        return self._files[number].labels(place)
+
+    def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"expected a frame from 0 to {len(self) - 1}, found {index}")
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self._files[number].sample(index - int(self._starts[number]))
+        return number, index - int(self._starts[number])
 
 
 class _File:
@@ -254,13 +263,16 @@ class _File:
             y0, x0, y1, x1 = self._windows[n]
             patch = self._slice("patches", self._first_patch, n).reshape(y1 - y0, x1 - x0)
             mask[y0:y1, x0:x1] = patch.astype(np.float32) / 255
-        own = slice(clouds.start, clouds.stop)
         return Sample(
             pixels.reshape(rows, columns).astype(np.float32),
-            self._boxes[own],
-            tuple(LABELS[n] for n in self._labels[own]),
+            self._boxes[clouds.start : clouds.stop],
+            self.labels(number),
             masks,
         )
+
+    def labels(self, number: int) -> tuple[str, ...]:
+        first, last = self._first_cloud[number], self._first_cloud[number + 1]
+        return tuple(LABELS[n] for n in self._labels[first:last])
 
     def _slice(self, name: str, starts: NDArray[np.int64], number: int) -> NDArray[Any]:
         return self._file.get_slice(name)[int(starts[number]) : int(starts[number + 1])]

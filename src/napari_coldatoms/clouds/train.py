@@ -47,9 +47,10 @@ def train(
         ``history.json``, and ``checkpoint.safetensors``; made if need be.
     labels : sequence of str
         Classes.
-    start_weights : path or "coco", optional
-        Weights to start from: a file, or torchvision's for everyday objects, which it downloads
-        where they are not on disk. Default random ones.
+    start_weights : path, "shipped" or "coco", optional
+        Weights to start from: a file, those of the package, or torchvision's for everyday objects,
+        which it downloads where they are not on disk. Default random ones. Weights of other
+        classes do as well, see `napari_coldatoms.clouds.other_classes`.
     device : "auto", "cpu", "cuda" or "mps"
         Where to compute.
     about : dict, optional

@@ -24,6 +24,7 @@ from napari_coldatoms.clouds.dataset import Samples
 from napari_coldatoms.clouds.inference import Device, Network, choose_device, filled
 from napari_coldatoms.clouds.learner import Learner
 from napari_coldatoms.clouds.maskrcnn import build
+from napari_coldatoms.clouds.other_classes import for_classes
 from napari_coldatoms.clouds.recipe import Recipe
 from napari_coldatoms.clouds.score import Score, score_network
 from napari_coldatoms.clouds.training import (
@@ -33,7 +34,7 @@ from napari_coldatoms.clouds.training import (
     Training,
     TrainingError,
 )
-from napari_coldatoms.clouds.weights import WeightsCard, load_weights, save_weights
+from napari_coldatoms.clouds.weights import SHIPPED, WeightsCard, load_weights, save_weights
 
 __all__ = ["TrainingRun"]
 
@@ -77,16 +78,18 @@ class TrainingRun:
         self.learner: Learner
 
     def begin(self, start_weights: str | Path | None) -> None:
-        """Start from weights: random ones, those of a file, or torchvision's."""
+        """Start from weights: random ones, those of a file, torchvision's, or the package's.
+
+        Weights of other classes are taken as far as they go, see `other_classes`.
+        """
         torch.manual_seed(self.recipe.seed)
         coco = start_weights == "coco"
         model = build(self.recipe.architecture, self.labels, coco=coco)
         if start_weights is not None and not coco:
-            path = Path(start_weights)
+            path = SHIPPED if start_weights == "shipped" else Path(start_weights)
             card, tensors = load_weights(path)
             if card.labels != self.labels:
-                expected, found = ", ".join(self.labels), ", ".join(card.labels)
-                raise ValueError(f"{path}: expected classes {expected}, found {found}")
+                tensors = for_classes(tensors, card.labels, self.labels, self.recipe.seed)
             model = filled(self.recipe.architecture, self.labels, tensors, path.name)
         self.learner = Learner(model, self.recipe, self.device)
 
