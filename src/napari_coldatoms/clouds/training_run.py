@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from napari_coldatoms.atomic import replacing
 from napari_coldatoms.clouds.batches import Batch, loaded, plan
 from napari_coldatoms.clouds.checkpoints import (
     Checkpoint,
@@ -34,17 +33,10 @@ from napari_coldatoms.clouds.training import (
     Training,
     TrainingError,
 )
+from napari_coldatoms.clouds.training_folder import BEST, CHECKPOINT, LAST, write_history
 from napari_coldatoms.clouds.weights import SHIPPED, WeightsCard, load_weights, save_weights
 
 __all__ = ["TrainingRun"]
-
-BEST, LAST, CHECKPOINT, HISTORY = (
-    "best.safetensors",
-    "last.safetensors",
-    "checkpoint.safetensors",
-    "history.json",
-)
-"""Names of the files of a training."""
 
 # after so many steps in a row without a finite loss a training ends
 _MOST_LEFT_OUT = 20
@@ -200,9 +192,7 @@ class TrainingRun:
             save_weights(self.folder / BEST, tensors, self._card(number + 1, score))
         self.history.append(epoch)
         self.sums = {}
-        with replacing(self.folder / HISTORY) as new:
-            history = json.dumps([asdict(each) for each in self.history], indent=1)
-            new.write_text(history + "\n", encoding="utf-8")
+        write_history(self.folder, self.history)
         return epoch
 
     def _card(self, epoch: int, score: Score | None) -> WeightsCard:
