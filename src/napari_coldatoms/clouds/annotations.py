@@ -19,6 +19,8 @@ from napari_coldatoms.clouds.annotated_set import (
     create_set,
     open_set,
 )
+from napari_coldatoms.clouds.annotation_coco import import_coco
+from napari_coldatoms.clouds.annotation_via import import_via
 
 __all__ = [
     "Annotated",
@@ -28,6 +30,8 @@ __all__ = [
     "Split",
     "create_set",
     "export_labels",
+    "import_coco",
+    "import_via",
     "labels_to_masks",
     "open_set",
 ]
