@@ -49,6 +49,18 @@ _COMMANDS = {
     "demo": ("commands", "Show the main job on simulated shots."),
 }
 
+# the same for commands with commands of their own
+_GROUPS = {
+    "dataset": (
+        "Annotated pictures to train on.",
+        {
+            "import-coco": ("import_coco", "Make a dataset of pictures with a COCO file."),
+            "import-via": ("import_via", "Make one with a file of the VGG Image Annotator."),
+            "check": ("check", "Tell what is in a dataset, and whether it is whole."),
+        },
+    ),
+}
+
 
 class UsageError(ValueError):
     """A wish that the command line cannot fulfil; one line for the user."""
@@ -115,6 +127,11 @@ def _app() -> App:
     for name, (module, text) in _COMMANDS.items():
         # by name, so that it is imported when it is run
         app.command(f"napari_coldatoms.cli.{module}:{name}", name=name, help=text)
+    for group, (about, commands) in _GROUPS.items():
+        inner = App(name=group, help=about, help_format="plaintext")
+        for name, (function, text) in commands.items():
+            inner.command(f"napari_coldatoms.cli.{group}:{function}", name=name, help=text)
+        app.command(inner)
     return app
 
 

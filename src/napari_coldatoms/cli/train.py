@@ -1,11 +1,11 @@
-"""The command ``train``: a network that finds clouds, from simulated frames."""
+"""The command ``train``: a network that finds clouds, from simulated frames or one's own."""
 
 from __future__ import annotations
 
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import fields, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -16,10 +16,11 @@ from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, UsageError
 from napari_coldatoms.cli.flags import flags
 from napari_coldatoms.cli.interrupts import interruptible
 from napari_coldatoms.cli.report import progress_bar
+from napari_coldatoms.clouds.augment import ALL
 from napari_coldatoms.clouds.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
-    from napari_coldatoms.clouds.frame_cache import CachedFrames
+    from napari_coldatoms.clouds.dataset import Samples
     from napari_coldatoms.clouds.training import Epoch, Progress, Training
 
     _Changes: TypeAlias = Any
@@ -34,26 +35,52 @@ else:
         "Changes of the recipe",
     )
 
+# without a dataset: frames to train on, the share of the paper's, frames to judge by
+_FRAMES, _PAPER, _HELD_OUT = 20_000, 0.4, 120
+
 
 def train(
     *,
     output: Annotated[
         Path, Parameter(alias="-o", help="folder for weights, checkpoint and simulated frames")
     ],
+    dataset: Annotated[
+        Path | None, Parameter(help="folder of annotated pictures to train on and to judge by")
+    ] = None,
     recipe: Annotated[
-        Literal["own", "paper"],
-        Parameter(help="that of the weights of the package, or of Hofer et al. 2021"),
-    ] = "own",
-    frames: Annotated[int, Parameter(help="how many to train on")] = 20_000,
+        Literal["own", "shots", "paper"] | None,
+        Parameter(
+            help="`own`, that of the weights of the package; `shots`, for tens of pictures, the "
+            "default with a dataset; `paper`, that of Hofer et al. 2021"
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        Parameter(
+            help=f"how many simulated frames to train on, by default {_FRAMES}; with a dataset, "
+            "how many are mixed in, by default none"
+        ),
+    ] = None,
     paper: Annotated[
-        float, Parameter(help="share of frames like the paper's; the others have all disturbances")
-    ] = 0.4,
-    validation: Annotated[int, Parameter(help="how many to judge each epoch by")] = 120,
+        float | None,
+        Parameter(
+            help=f"share of frames like the paper's, by default {_PAPER}; the others have all "
+            "disturbances; not with a dataset"
+        ),
+    ] = None,
+    validation: Annotated[
+        int | None,
+        Parameter(
+            help=f"how many frames to judge each epoch by, by default {_HELD_OUT}; not with a "
+            "dataset, which has pictures for that"
+        ),
+    ] = None,
     start_weights: Annotated[
         str | None,
         Parameter(
-            help="weights to start from (.safetensors), or `coco`: torchvision's for everyday "
-            "objects, which are downloaded; by default random ones"
+            help="weights to start from (.safetensors), also of other classes; `shipped`, those of "
+            "the package; `coco`, torchvision's for everyday objects, which are downloaded; or "
+            "`random`. By default `shipped` with a dataset and the small network, else `random`"
         ),
     ] = None,
     device: Annotated[
@@ -68,29 +95,38 @@ def train(
     ] = False,
     changes: Annotated[_Changes, Parameter(name="*")] = _Changes(),  # noqa: B008
 ) -> int:
-    """Train a network that finds clouds on simulated frames.
+    """Train a network that finds clouds on simulated frames, or on pictures of your own.
 
     What was stopped goes on where it was when the command is given again. Ctrl-C stops after the
     current step.
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output: expected a folder, found the file {output}")
-    for flag, value in (("frames", frames), ("workers", workers)):
-        if value < 1:
-            raise UsageError(f"--{flag}: expected at least 1, found {value}")
-    if validation < 0:
-        raise UsageError(f"--validation: expected no negative number, found {validation}")
-    if not 0 <= paper <= 1:
-        raise UsageError(f"--paper: expected 0 to 1, found {paper}")
-    wanted = _recipe(recipe, changes)
+    if workers < 1:
+        raise UsageError(f"--workers: expected at least 1, found {workers}")
+    if frames is not None and frames < (1 if dataset is None else 0):
+        raise UsageError(f"--frames: expected at least 1, found {frames}")
+    wanted = _recipe(recipe or ("own" if dataset is None else "shots"), changes)
+    if dataset is not None:
+        wanted = replace(wanted, augmentations=ALL)
+        if start_weights is None and wanted.architecture == "small":
+            start_weights = "shipped"
+    start = None if start_weights == "random" else start_weights
+    folder = output / "frames"
     with interruptible("step") as stopped:
-        samples = _simulated(output / "frames", frames, paper, workers, stopped, quiet)
-        if samples is None:
+        try:
+            with progress_bar(quiet, "frames") as bar:
+                making: dict[str, Any] = {"processes": workers, "progress": bar}
+                making["cancelled"] = stopped.is_set
+                if dataset is None:
+                    data = _simulated(folder, frames, paper, validation, making)
+                else:
+                    data = _own(dataset, folder, frames, paper, validation, making)
+        except InterruptedError:
             return INTERRUPTED
         done = _trained(
-            samples, validation, wanted, stopped, quiet,
-            output=output, start_weights=start_weights, device=device, resume=resume,
-            about={"training data": "simulated frames", "share of paper frames": paper},
+            data, wanted, stopped, quiet,
+            output=output, start_weights=start, device=device, resume=resume,
         )  # fmt: skip
     if done is None:
         return NOTHING
@@ -109,32 +145,70 @@ def _recipe(name: str, changes: Any) -> Recipe:
         raise UsageError(f"--{flag.replace('_', '-')}{colon}{rest}") from error
 
 
-def _simulated(
-    folder: Path, frames: int, paper: float, workers: int, stopped: threading.Event, quiet: bool
-) -> CachedFrames | None:
-    """Return frames to train on, None after a stop."""
-    from napari_coldatoms.clouds.frame_cache import simulate_samples
+@dataclass(frozen=True)
+class _Data:
+    """What is trained on and judged by."""
 
-    with progress_bar(quiet, "frames") as progress:
-        try:
-            return simulate_samples(
-                folder, frames, paper=paper, processes=workers, progress=progress,
-                cancelled=stopped.is_set,
-            )  # fmt: skip
-        except InterruptedError:
-            return None
+    training: Samples
+    validation: Samples
+    labels: tuple[str, ...]
+    about: dict[str, Any]
+
+
+def _simulated(
+    folder: Path,
+    frames: int | None,
+    paper: float | None,
+    validation: int | None,
+    making: dict[str, Any],
+) -> _Data:
+    """Return simulated frames."""
+    from napari_coldatoms.clouds.dataset import held_out
+    from napari_coldatoms.clouds.frame_cache import simulate_samples
+    from napari_coldatoms.clouds.simulate_kinds import LABELS
+
+    share = _PAPER if paper is None else paper
+    judged = _HELD_OUT if validation is None else validation
+    if judged < 0:
+        raise UsageError(f"--validation: expected no negative number, found {judged}")
+    if not 0 <= share <= 1:
+        raise UsageError(f"--paper: expected 0 to 1, found {share}")
+    samples = simulate_samples(folder, _FRAMES if frames is None else frames, paper=share, **making)
+    about = {"training data": "simulated frames", "share of paper frames": share}
+    return _Data(samples, held_out(judged), tuple(LABELS), about)
+
+
+def _own(
+    dataset: Path,
+    folder: Path,
+    frames: int | None,
+    paper: float | None,
+    validation: int | None,
+    making: dict[str, Any],
+) -> _Data:
+    """Return the pictures of a dataset, and simulated frames among them."""
+    from napari_coldatoms.clouds.annotations import DatasetError
+    from napari_coldatoms.clouds.mixing import training_data
+
+    for flag, value in (("paper", paper), ("validation", validation)):
+        if value is not None:
+            raise UsageError(f"--{flag}: expected none with a dataset, found {value}")
+    try:
+        found = training_data(dataset, simulated=frames or 0, frames=folder, **making)
+    except DatasetError as error:
+        raise UsageError(f"--dataset: {error}") from error
+    about = {
+        "training data": dataset.absolute().name,
+        "own pictures": found.own,
+        "simulated frames": found.simulated,
+    }
+    return _Data(found.training, found.validation, found.labels, about)
 
 
 def _trained(
-    samples: CachedFrames,
-    validation: int,
-    recipe: Recipe,
-    stopped: threading.Event,
-    quiet: bool,
-    **options: Any,
+    data: _Data, recipe: Recipe, stopped: threading.Event, quiet: bool, **options: Any
 ) -> Training | None:
     """Return what the training came to; None, with the reason on stderr, where it failed."""
-    from napari_coldatoms.clouds.dataset import held_out
     from napari_coldatoms.clouds.train import train
     from napari_coldatoms.clouds.training import CheckpointError, TrainingError
     from napari_coldatoms.clouds.weights import WeightsError
@@ -142,8 +216,8 @@ def _trained(
     try:
         with progress_bar(quiet, "steps") as bar:
             return train(
-                samples, held_out(validation), recipe, **options,
-                progress=_teller(bar, recipe.epochs, quiet), cancelled=stopped.is_set,
+                data.training, data.validation, recipe, labels=data.labels, about=data.about,
+                progress=_teller(bar, recipe.epochs, quiet), cancelled=stopped.is_set, **options,
             )  # fmt: skip
     except (CheckpointError, WeightsError) as error:
         raise UsageError(str(error)) from error

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from napari_coldatoms.clouds.augment import SIMULATED, Augmentations
+from napari_coldatoms.clouds.augment import ALL, SIMULATED, Augmentations
 
-__all__ = ["OWN", "PAPER", "RECIPES", "Recipe"]
+__all__ = ["OWN", "PAPER", "RECIPES", "SHOTS", "Recipe"]
 
 Architecture = Literal["small", "resnet50"]
 Optimiser = Literal["sgd", "adamw"]
@@ -186,5 +186,8 @@ PAPER = Recipe(
 OWN = Recipe()
 """The recipe of the weights that come with the package, for thousands of simulated frames."""
 
-RECIPES = {"own": OWN, "paper": PAPER}
+SHOTS = Recipe(learning_rate=5e-4, batch=4, epochs=40, averaging=0.98, large=0.0, augmentations=ALL)
+"""A recipe for some tens of one's own pictures, from weights that know clouds already."""
+
+RECIPES = {"own": OWN, "shots": SHOTS, "paper": PAPER}
 """Recipes by the names that the command line knows."""

@@ -1,0 +1,168 @@
+"""The commands ``dataset ...``: annotated pictures to train on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from cyclopts import Parameter
+
+from napari_coldatoms.analyses.make_picture import MakePicture
+from napari_coldatoms.cli import DONE, NOTHING, PARTLY, UsageError
+from napari_coldatoms.cli.flags import build, flags
+from napari_coldatoms.cli.report import progress_bar
+
+if TYPE_CHECKING:
+    from napari_coldatoms.clouds.annotation_check import SetCheck
+    from napari_coldatoms.clouds.annotations import AnnotatedSet
+
+    _PictureFlags: TypeAlias = Any
+else:
+    _PictureFlags = flags(MakePicture, "Picture")
+
+_File = Annotated[Path, Parameter(help="the annotations (JSON)")]
+_Output = Annotated[
+    Path, Parameter(alias="-o", help="folder of the dataset; one that is there gets more pictures")
+]
+_Pictures = Annotated[
+    Path | None, Parameter(help="folder of the pictures; by default that of the annotations")
+]
+_Split = Annotated[
+    Literal["train", "validation"] | None,
+    Parameter(help="what they are all for; by default about every fifth is for validation"),
+]
+_Boxes = Annotated[
+    Literal["ellipse", "rule", "rectangle"],
+    Parameter(
+        help="what a box stands for: the ellipse in it, the cloud that is fitted to it by the "
+        "rule of Hofer et al. 2021, or all its pixels"
+    ),
+]
+_Quiet = Annotated[bool, Parameter(alias="-q", negative=(), help="no progress, no notes")]
+
+
+def import_coco(
+    file: _File,
+    /,
+    *,
+    output: _Output,
+    pictures: _Pictures = None,
+    split: _Split = None,
+    boxes: _Boxes = "ellipse",
+    quiet: _Quiet = False,
+    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PictureFlags(),  # noqa: B008
+) -> int:
+    """Make a dataset of pictures with a COCO file: masks as run lengths, polygons, boxes."""
+    from napari_coldatoms.clouds.annotations import import_coco
+
+    return _imported(
+        import_coco, file, output, quiet, pictures=pictures, split=split, boxes=boxes,
+        read_picture=_reader(build(MakePicture, picture, "picture.")),
+    )  # fmt: skip
+
+
+def import_via(
+    file: _File,
+    /,
+    *,
+    output: _Output,
+    pictures: _Pictures = None,
+    class_attribute: Annotated[
+        str | None,
+        Parameter(help="region attribute with the class; by default the only one that there is"),
+    ] = None,
+    split: _Split = None,
+    boxes: _Boxes = "ellipse",
+    quiet: _Quiet = False,
+    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PictureFlags(),  # noqa: B008
+) -> int:
+    """Make a dataset of pictures with a file of the VGG Image Annotator, version 2."""
+    from napari_coldatoms.clouds.annotations import import_via
+
+    return _imported(
+        import_via, file, output, quiet, pictures=pictures, class_attribute=class_attribute,
+        split=split, boxes=boxes, read_picture=_reader(build(MakePicture, picture, "picture.")),
+    )  # fmt: skip
+
+
+def check(
+    folder: Annotated[Path, Parameter(help="folder of the dataset")],
+    /,
+    *,
+    quiet: _Quiet = False,
+) -> int:
+    """Tell what is in a dataset, and whether a network can be trained on it."""
+    from napari_coldatoms.clouds.annotation_check import check_set
+    from napari_coldatoms.clouds.annotations import DatasetError, open_set
+
+    try:
+        with progress_bar(quiet, "pictures") as progress:
+            dataset = open_set(folder)
+            found = check_set(dataset, progress=progress)
+    except DatasetError as error:
+        return _failed(error)
+    _show(dataset, found)
+    for line in found.problems:
+        print(f"problem: {line}", file=sys.stderr)
+    if not quiet:
+        for line in found.notes:
+            print(f"note: {line}", file=sys.stderr)
+    return PARTLY if found.problems else DONE
+
+
+def _imported(
+    way: Callable[..., AnnotatedSet], file: Path, output: Path, quiet: bool, **options: Any
+) -> int:
+    from napari_coldatoms.clouds.annotations import DatasetError
+
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output: expected a folder, found the file {output}")
+    notes: list[str] = []
+    try:
+        with progress_bar(quiet, "pictures") as progress:
+            dataset = way(file, output, **options, progress=progress, note=notes.append)
+    except (DatasetError, OSError) as error:
+        return _failed(error)
+    if not quiet:
+        for line in notes:
+            print(f"note: {line}", file=sys.stderr)
+        print(
+            f"{output}: {len(dataset)} pictures, classes {', '.join(dataset.classes)}",
+            file=sys.stderr,
+        )
+    return DONE
+
+
+def _failed(error: Exception) -> int:
+    print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+    return NOTHING
+
+
+def _reader(make_picture: MakePicture) -> Callable[[Path], Any]:
+    """Return a function that reads a camera file as one picture."""
+    from napari_coldatoms.readers import read_many
+
+    def read(path: Path) -> Any:
+        stacks, errors = read_many([path], siblings=False)
+        if errors:
+            raise errors[0]
+        found = [make_picture(stack) for stack in stacks]
+        shapes = ", ".join(" x ".join(map(str, each.shape)) for each in found)
+        if len(found) != 1 or any(n != 1 for n in found[0].shape[:-2]):
+            raise ValueError(f"expected one picture in a file, found {shapes}")
+        return found[0].to_numpy().reshape(found[0].shape[-2:])
+
+    return read
+
+
+def _show(dataset: AnnotatedSet, found: SetCheck) -> None:
+    names = ["pictures", "without clouds", *found.clouds]
+    width = max(map(len, names))
+    print(f"{dataset.folder}: {len(dataset)} pictures")
+    print(f"{'':{width}} {'train':>10} {'validation':>10}")
+    for name, counts in zip(
+        names, [found.pictures, found.empty, *found.clouds.values()], strict=True
+    ):
+        print(f"{name:{width}} {counts['train']:>10} {counts['validation']:>10}")
