@@ -95,13 +95,15 @@ class Recipe:
             "tooltip": "first rate of the schedule step, highest of one-cycle",
             "min": 0.0,
             "max": 1.0,
+            "step": 1e-5,
         },
     ] = 1e-3
     momentum: Annotated[
-        float, {"tooltip": "of sgd; the first one of adamw", "min": 0.0, "max": 0.9999}
+        float,
+        {"tooltip": "of sgd; the first one of adamw", "min": 0.0, "max": 0.9999, "step": 1e-3},
     ] = field(default=0.9, metadata=_RARE)
     weight_decay: Annotated[
-        float, {"tooltip": "per step, times the rate", "min": 0.0, "max": 1.0}
+        float, {"tooltip": "per step, times the rate", "min": 0.0, "max": 1.0, "step": 1e-3}
     ] = field(default=0.02, metadata=_RARE)
     batch: Annotated[int, {"tooltip": "pictures in a step", "min": 1, "max": 1024}] = 8
     epochs: Annotated[int, {"tooltip": "how often each picture is seen", "min": 1}] = 3
@@ -117,10 +119,17 @@ class Recipe:
             "tooltip": "factor of each change of the rate, of the schedule step",
             "min": 0.0,
             "max": 1.0,
+            "step": 1e-3,
         },
     ] = field(default=0.049, metadata=_RARE)
     averaging: Annotated[
-        float, {"tooltip": "of the weights over steps, 0 for none", "min": 0.0, "max": 0.99999}
+        float,
+        {
+            "tooltip": "of the weights over steps, 0 for none",
+            "min": 0.0,
+            "max": 0.99999,
+            "step": 1e-4,
+        },
     ] = field(default=0.998, metadata=_RARE)
     largest_gradient: Annotated[
         float, {"tooltip": "norm to which gradients are cut, 0 for none", "min": 0.0}

@@ -15,6 +15,7 @@ import signal
 import threading
 import traceback
 from io import BufferedReader, RawIOBase
+from pathlib import Path
 from typing import Any
 
 from napari_coldatoms.clouds.dataset import Sample, Samples
@@ -132,7 +133,8 @@ def _about(request: TrainingRequest, data: TrainingData) -> dict[str, Any]:
         "training data": request.dataset.name,
         "own pictures": data.own,
         "simulated frames": data.simulated,
-        "start weights": request.start,
+        # a whole path is nobody's business where the weights go
+        "start weights": Path(request.start).name,
     }
 
 
