@@ -1,4 +1,4 @@
-"""A line for the path of a file, with a button that opens a dialog."""
+"""A line for the path of a file or folder, with a button that opens a dialog."""
 
 from __future__ import annotations
 
@@ -21,17 +21,26 @@ class PathEdit(QWidget):
         What the empty line means.
     name, tooltip : str
         Object name, with which those of the line and the button begin, and what the path is.
+    folder : bool
+        Whether it is that of a folder.
     """
 
     changed = Signal(object)
 
     def __init__(
-        self, title: str, *, filters: str = "", placeholder: str = "", name: str, tooltip: str
+        self,
+        title: str,
+        *,
+        filters: str = "",
+        placeholder: str = "",
+        name: str,
+        tooltip: str,
+        folder: bool = False,
     ) -> None:
         super().__init__()
         self.setObjectName(name)
         self.setToolTip(tooltip)
-        self._title, self._filters = title, filters
+        self._title, self._filters, self._folder = title, filters, folder
         self.line = QLineEdit()
         self.line.setObjectName(f"{name}_path")
         self.line.setToolTip(tooltip)
@@ -39,7 +48,7 @@ class PathEdit(QWidget):
         self.line.setClearButtonEnabled(True)
         self.button = QToolButton()
         self.button.setObjectName(f"{name}_choose")
-        self.button.setToolTip(f"choose a file: {tooltip}")
+        self.button.setToolTip(f"choose a {'folder' if folder else 'file'}: {tooltip}")
         self.button.setText("…")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -66,9 +75,12 @@ class PathEdit(QWidget):
         self.line.setText("" if value is None else str(value))
 
     def _choose(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, self._title, self.value or "", f"({self._filters})" if self._filters else ""
-        )
+        before = self.value or ""
+        if self._folder:
+            path = QFileDialog.getExistingDirectory(self, self._title, before)
+        else:
+            filters = f"({self._filters})" if self._filters else ""
+            path, _ = QFileDialog.getOpenFileName(self, self._title, before, filters)
         if path:
             self.value = path
 
