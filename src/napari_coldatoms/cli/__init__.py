@@ -46,6 +46,7 @@ _COMMANDS = {
     "design": ("design", "Predict SNR and detection errors of a lattice, without any file."),
     "evaluate": ("evaluate", "Judge a detector of clouds on simulated frames."),
     "train": ("train", "Train a network that finds clouds."),
+    "tune": ("tune", "Look for the hyperparameters of a training."),
     "demo": ("commands", "Show the main job on simulated shots."),
 }
 

@@ -5,38 +5,32 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, fields, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from napari_coldatoms.backend.analysis import ParameterError, from_dict, parameters, to_dict
 from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, UsageError
-from napari_coldatoms.cli.flags import flags
 from napari_coldatoms.cli.interrupts import interruptible
 from napari_coldatoms.cli.report import progress_bar
-from napari_coldatoms.clouds.augment import ALL
+from napari_coldatoms.cli.training_pictures import (
+    FRAMES,
+    HELD_OUT,
+    PAPER_SHARE,
+    Data,
+    changed,
+    recipe_flags,
+    start_of,
+    training_pictures,
+)
 from napari_coldatoms.clouds.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
-    from napari_coldatoms.clouds.dataset import Samples
     from napari_coldatoms.clouds.training import Epoch, Progress, Training
 
     _Changes: TypeAlias = Any
 else:
-    _PLAIN = [each for each in parameters(Recipe) if not each.parameters]
-    # None stands for what the recipe says
-    _Changes = flags(
-        make_dataclass(
-            "Changes",
-            [(p.name, Annotated[p.type | None, dict(p.options)], None) for p in _PLAIN],
-        ),
-        "Changes of the recipe",
-    )
-
-# without a dataset: frames to train on, the share of the paper's, frames to judge by
-_FRAMES, _PAPER, _HELD_OUT = 20_000, 0.4, 120
+    _Changes = recipe_flags("Changes of the recipe")
 
 
 def train(
@@ -57,21 +51,21 @@ def train(
     frames: Annotated[
         int | None,
         Parameter(
-            help=f"how many simulated frames to train on, by default {_FRAMES}; with a dataset, "
+            help=f"how many simulated frames to train on, by default {FRAMES}; with a dataset, "
             "how many are mixed in, by default none"
         ),
     ] = None,
     paper: Annotated[
         float | None,
         Parameter(
-            help=f"share of frames like the paper's, by default {_PAPER}; the others have all "
+            help=f"share of frames like the paper's, by default {PAPER_SHARE}; the others have all "
             "disturbances; not with a dataset"
         ),
     ] = None,
     validation: Annotated[
         int | None,
         Parameter(
-            help=f"how many frames to judge each epoch by, by default {_HELD_OUT}; not with a "
+            help=f"how many frames to judge each epoch by, by default {HELD_OUT}; not with a "
             "dataset, which has pictures for that"
         ),
     ] = None,
@@ -102,26 +96,15 @@ def train(
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output: expected a folder, found the file {output}")
-    if workers < 1:
-        raise UsageError(f"--workers: expected at least 1, found {workers}")
-    if frames is not None and frames < (1 if dataset is None else 0):
-        raise UsageError(f"--frames: expected at least 1, found {frames}")
-    wanted = _recipe(recipe or ("own" if dataset is None else "shots"), changes)
-    if dataset is not None:
-        wanted = replace(wanted, augmentations=ALL)
-        if start_weights is None and wanted.architecture == "small":
-            start_weights = "shipped"
-    start = None if start_weights == "random" else start_weights
-    folder = output / "frames"
+    own = dataset is not None
+    base = RECIPES[recipe or ("shots" if own else "own")]
+    wanted = changed(base, changes, own_pictures=own)
+    start = start_of(start_weights, wanted, own_pictures=own)
     with interruptible("step") as stopped:
         try:
-            with progress_bar(quiet, "frames") as bar:
-                making: dict[str, Any] = {"processes": workers, "progress": bar}
-                making["cancelled"] = stopped.is_set
-                if dataset is None:
-                    data = _simulated(folder, frames, paper, validation, making)
-                else:
-                    data = _own(dataset, folder, frames, paper, validation, making)
+            data = training_pictures(
+                dataset, output / "frames", frames, paper, validation, workers, stopped, quiet
+            )
         except InterruptedError:
             return INTERRUPTED
         done = _trained(
@@ -135,78 +118,8 @@ def train(
     return DONE if done.finished else INTERRUPTED
 
 
-def _recipe(name: str, changes: Any) -> Recipe:
-    given = {each.name: getattr(changes, each.name) for each in fields(changes)}
-    given = {name: value for name, value in given.items() if value is not None}
-    try:
-        return from_dict(Recipe, to_dict(RECIPES[name]) | given)
-    except ParameterError as error:
-        flag, colon, rest = str(error).partition(":")
-        raise UsageError(f"--{flag.replace('_', '-')}{colon}{rest}") from error
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What is trained on and judged by."""
-
-    training: Samples
-    validation: Samples
-    labels: tuple[str, ...]
-    about: dict[str, Any]
-
-
-def _simulated(
-    folder: Path,
-    frames: int | None,
-    paper: float | None,
-    validation: int | None,
-    making: dict[str, Any],
-) -> _Data:
-    """Return simulated frames."""
-    from napari_coldatoms.clouds.dataset import held_out
-    from napari_coldatoms.clouds.frame_cache import simulate_samples
-    from napari_coldatoms.clouds.simulate_kinds import LABELS
-
-    share = _PAPER if paper is None else paper
-    judged = _HELD_OUT if validation is None else validation
-    if judged < 0:
-        raise UsageError(f"--validation: expected no negative number, found {judged}")
-    if not 0 <= share <= 1:
-        raise UsageError(f"--paper: expected 0 to 1, found {share}")
-    samples = simulate_samples(folder, _FRAMES if frames is None else frames, paper=share, **making)
-    about = {"training data": "simulated frames", "share of paper frames": share}
-    return _Data(samples, held_out(judged), tuple(LABELS), about)
-
-
-def _own(
-    dataset: Path,
-    folder: Path,
-    frames: int | None,
-    paper: float | None,
-    validation: int | None,
-    making: dict[str, Any],
-) -> _Data:
-    """Return the pictures of a dataset, and simulated frames among them."""
-    from napari_coldatoms.clouds.annotations import DatasetError
-    from napari_coldatoms.clouds.mixing import training_data
-
-    for flag, value in (("paper", paper), ("validation", validation)):
-        if value is not None:
-            raise UsageError(f"--{flag}: expected none with a dataset, found {value}")
-    try:
-        found = training_data(dataset, simulated=frames or 0, frames=folder, **making)
-    except DatasetError as error:
-        raise UsageError(f"--dataset: {error}") from error
-    about = {
-        "training data": dataset.absolute().name,
-        "own pictures": found.own,
-        "simulated frames": found.simulated,
-    }
-    return _Data(found.training, found.validation, found.labels, about)
-
-
 def _trained(
-    data: _Data, recipe: Recipe, stopped: threading.Event, quiet: bool, **options: Any
+    data: Data, recipe: Recipe, stopped: threading.Event, quiet: bool, **options: Any
 ) -> Training | None:
     """Return what the training came to; None, with the reason on stderr, where it failed."""
     from napari_coldatoms.clouds.train import train

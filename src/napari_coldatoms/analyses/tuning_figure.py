@@ -1,0 +1,121 @@
+"""A tuning as a figure, like Fig. 5 of Hofer et al. 2021: slices, and the best value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_coldatoms.clouds.surrogate import LEAST_TRIALS, Slice, surrogate_slices
+from napari_coldatoms.clouds.tuning import Trial, Tuning
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+_NAMES = {
+    "learning_rate": "learning rate",
+    "momentum": "momentum",
+    "decay_epochs": "epochs between changes",
+    "decay": "factor of a change",
+}
+# Okabe and Ito: they differ for the colour-blind, too
+_MODEL, _BEST = "#d55e00", "#f0e442"
+_COLOURS = "viridis"
+# sizes of the first and the latest trial chosen by the model, in points squared
+_SMALLEST, _LARGEST = 8.0, 60.0
+_PANELS = ("abcg", "defg")
+
+
+def plot_tuning(tuning: Tuning, *, value: str = "value", points: int = 41) -> Figure:
+    """Draw slices of a surrogate through the best trial, and the best value against the trial.
+
+    Squares are points of Sobol's sequence, dots were chosen by the model and grow with the trial,
+    the star is the best one. All of them are drawn in every slice, wherever they lie across it.
+
+    Parameters
+    ----------
+    tuning : Tuning
+        From `napari_coldatoms.clouds.tune.tune` or ``read_tuning``.
+    value : str
+        What the value is, such as ``"mAP"``.
+    points : int
+        Along each side of a slice.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        To be saved by its `savefig`. Slices are empty before five trials are done.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(14, 6.4), layout="constrained")
+    axes = figure.subplot_mosaic([list(row) for row in _PANELS], width_ratios=(1, 1, 1, 1.2))
+    panels = [axes[letter] for letter in "abcdef"]
+    if len(tuning.done) >= LEAST_TRIALS:
+        slices = surrogate_slices(tuning, points=points)
+        norm = Normalize(
+            min(float(each.mean.min()) for each in slices),
+            max(float(each.mean.max()) for each in slices),
+        )
+        for axis, each in zip(panels, slices, strict=True):
+            _slice(axis, each, tuning, norm)
+        scale = ScalarMappable(norm, _COLOURS)
+        figure.colorbar(scale, ax=panels, label=f"expected {value}", shrink=0.8, aspect=40)
+    else:
+        for axis in panels:
+            axis.set_axis_off()
+        axes["b"].set_title(f"slices: after {LEAST_TRIALS} trials", fontsize="medium")
+    _course(axes["g"], tuning, value)
+    for letter, axis in axes.items():
+        axis.set_title(f"({letter})", loc="left", fontsize="medium")
+    return figure
+
+
+def _slice(axis: Axes, own: Slice, tuning: Tuning, norm: Normalize) -> None:
+    ranges = tuning.space.ranges
+    axis.pcolormesh(
+        own.x_values, own.y_values, own.mean, shading="nearest", cmap=_COLOURS, norm=norm
+    )
+    if ranges[own.x].log:
+        axis.set_xscale("log")
+    if ranges[own.y].log:
+        axis.set_yscale("log")
+    axis.set(xlabel=_NAMES[own.x], ylabel=_NAMES[own.y])
+    sobol = [each for each in tuning.done if each.source == "sobol"]
+    model = [each for each in tuning.done if each.source == "model"]
+    axis.scatter(*_places(own, sobol), marker="s", s=24, color="black", zorder=2)
+    sizes = np.linspace(_SMALLEST, _LARGEST, len(model))
+    axis.scatter(
+        *_places(own, model), s=sizes, color=_MODEL, edgecolor="white", linewidth=0.5, zorder=3
+    )
+    if tuning.best is not None:
+        x, y = _places(own, [tuning.best])
+        axis.scatter(x, y, marker="*", s=220, color=_BEST, edgecolor="black", zorder=4)
+
+
+def _places(own: Slice, trials: list[Trial]) -> tuple[list[float], list[float]]:
+    return (
+        [getattr(each.hyperparameters, own.x) for each in trials],
+        [getattr(each.hyperparameters, own.y) for each in trials],
+    )
+
+
+def _course(axis: Axes, tuning: Tuning, value: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    numbers = [each.number + 1 for each in tuning.done]
+    values = [each.value for each in tuning.done if each.value is not None]
+    sobol = sum(each.source == "sobol" for each in tuning.trials)
+    if sobol:
+        axis.axvspan(0.5, sobol + 0.5, color="0.88", zorder=0, label="Sobol's sequence")
+    axis.plot(numbers, values, ".", color="0.45", label="each trial")
+    if values:
+        best = np.maximum.accumulate(values).tolist()
+        axis.step(numbers, best, where="post", color=_MODEL, linewidth=1.6, label="best so far")
+        axis.legend(loc="lower right", fontsize="small")
+    axis.set(xlabel="trial", ylabel=value, xlim=(0.5, max([len(tuning.trials), 2]) + 0.5))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
