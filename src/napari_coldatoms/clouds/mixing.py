@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ __all__ = ["Mixed", "TrainingData", "mixed", "training_data"]
 
 # of what is seen in an epoch, one's own pictures are at least this part
 _OWN = 0.5
+# numbers this much below a whole one are meant to be it
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def mixed(samples: Samples, simulated: Samples, share: float) -> Samples:
         return samples
     if not len(samples):
         return simulated
-    total = 0
+    total = math.ceil(max(len(samples) / (1 - share), len(simulated) / share) - _ROUNDING)
     while _simulated_until(total, share) < len(simulated) or (
         total - _simulated_until(total, share) < len(samples)
     ):
@@ -92,8 +95,8 @@ def mixed(samples: Samples, simulated: Samples, share: float) -> Samples:
 
 
 def _simulated_until(place: int, share: float) -> int:
-    """Return how many simulated ones are before a place; rounding shall not decide."""
-    return int(place * share + 1e-9)
+    """Return how many simulated ones are before a place."""
+    return int(place * share + _ROUNDING)
 
 
 def training_data(
