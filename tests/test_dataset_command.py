@@ -10,6 +10,7 @@ import tifffile
 
 # before a window of other tests is there: the LLVM of torch's triton crashes beside that of Mesa
 import torchvision  # noqa: F401
+from skimage.io import imsave
 
 from napari_coldatoms.cli import DONE, NOTHING, PARTLY, USAGE, main
 from napari_coldatoms.clouds import Gaussian2D
@@ -79,14 +80,21 @@ def test_an_import_from_via(annotated, tmp_path, capsys):
         {"shape_attributes": {"name": "point"}, "region_attributes": {"kind": "MOT", "by": "me"}},
     ]
     path = tmp_path / "via.json"
-    path.write_text(json.dumps({"a": {"filename": "shot_0.tif", "regions": regions}}))
-    given = ["dataset", "import-via", str(path), "--output", str(tmp_path / "set")]
-    given += ["--pictures", str(annotated)]
-    assert main(given) == NOTHING
+    path.write_text(json.dumps({"a": {"filename": "shot_0.png", "regions": regions}}))
+    grey = np.arange(64 * 80, dtype=np.uint8).reshape(64, 80)
+    imsave(annotated / "shot_0.png", np.stack([grey] * 3, axis=2), check_contrast=False)
+    given = ["dataset", "import-via", str(path), "--pictures", str(annotated)]
+    into = ["--output", str(tmp_path / "set")]
+    assert main([*given, *into]) == NOTHING
     assert "to be chosen, found by, kind" in one_line(capsys.readouterr().err)
-    assert main([*given, "--class-attribute", "kind"]) == DONE
+    assert main([*given, *into, "--class-attribute", "kind"]) == DONE
     assert "region 2: expected a rect, circle" in capsys.readouterr().err
-    assert open_set(tmp_path / "set").classes == ("MOT",)
+    found = open_set(tmp_path / "set")
+    assert found.classes == ("MOT",)
+    np.testing.assert_array_equal(found.read("shot_0").picture, grey)
+    imsave(annotated / "shot_0.png", np.stack([grey, grey, grey // 2], 2), check_contrast=False)
+    assert main([*given, "--class-attribute", "kind", "-o", str(tmp_path / "other")]) == NOTHING
+    assert "expected a grey picture, found 64 x 80 x 3 with colours" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert main([*given[:3], "-o", str(tmp_path / "file")]) == USAGE
     assert "--output: expected a folder" in one_line(capsys.readouterr().err)

@@ -45,7 +45,7 @@ def test_what_works_without_a_window_loads_none():
         *("analyses.detect_clouds", "analyses.batch", "analyses.plots", "samples"),
         *("analyses.reconstruct_lattice", "lattice", "cli.commands", "cli.design", "cli.lattice"),
         *("analyses.count_atoms", "photons", "readers.count_files", "cli.count", "cli.train"),
-        *("clouds.train", "clouds.score"),
+        *("clouds.train", "clouds.score", "clouds.annotations", "clouds.mixing", "cli.dataset"),
         "widgets.file_reader",  # npe2 reads with it in scripts, too
     )
     loaded = loaded_by("\n".join(f"import napari_coldatoms.{module}" for module in modules))

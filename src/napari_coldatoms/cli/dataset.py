@@ -141,20 +141,9 @@ def _failed(error: Exception) -> int:
 
 
 def _reader(make_picture: MakePicture) -> Callable[[Path], Any]:
-    """Return a function that reads a camera file as one picture."""
-    from napari_coldatoms.readers import read_many
+    from napari_coldatoms.analyses.single_picture import read_single_picture
 
-    def read(path: Path) -> Any:
-        stacks, errors = read_many([path], siblings=False)
-        if errors:
-            raise errors[0]
-        found = [make_picture(stack) for stack in stacks]
-        shapes = ", ".join(" x ".join(map(str, each.shape)) for each in found)
-        if len(found) != 1 or any(n != 1 for n in found[0].shape[:-2]):
-            raise ValueError(f"expected one picture in a file, found {shapes}")
-        return found[0].to_numpy().reshape(found[0].shape[-2:])
-
-    return read
+    return lambda path: read_single_picture(path, make_picture)
 
 
 def _show(dataset: AnnotatedSet, found: SetCheck) -> None:
