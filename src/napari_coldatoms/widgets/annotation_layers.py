@@ -1,0 +1,184 @@
+"""Labels layers that clouds are painted in: one for each class of an image, where that lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels, Layer, Shapes
+
+from napari_coldatoms import __version__
+from napari_coldatoms.analyses.annotation_seeds import Seed, seeds_of_labels
+from napari_coldatoms.analyses.annotations import LABEL_TYPE, Shot
+from napari_coldatoms.clouds.patch import Patch
+from napari_coldatoms.images.region_pixels import boxed_ellipse, polygon
+from napari_coldatoms.images.stack import METADATA_KEY, from_layer, spatial
+from napari_coldatoms.widgets.result_layers import mark_of, place_of
+
+_ANNOTATES = "annotates"
+_OPACITY = 0.5
+# size of the brush at first, in parts of the picture's larger side
+_BRUSH = 1 / 25
+_SURFACES = ("rectangle", "ellipse", "polygon")
+
+
+def identity(layer: Any) -> str:
+    """Return what tells a layer from all others, whatever it is called."""
+    return str(layer.unique_id)
+
+
+def annotates(layer: Any) -> tuple[str, str] | None:
+    """Return image (its `identity`) and class of a layer that clouds are painted in, else None."""
+    ours = layer.metadata.get(METADATA_KEY, {})
+    mark = ours.get(_ANNOTATES) if isinstance(ours, Mapping) else None
+    if not isinstance(mark, Mapping):
+        return None
+    return str(mark.get("source", "")), str(mark.get("class", ""))
+
+
+def label_layers(viewer: Any, source: Layer) -> dict[str, Labels]:
+    """Return the layers that the clouds of an image are painted in, by class."""
+    found: dict[str, Labels] = {}
+    for layer in viewer.layers:
+        mark = annotates(layer)
+        if mark is not None and mark[0] == identity(source):
+            found[mark[1]] = layer
+    return found
+
+
+def add_label_layer(viewer: Any, source: Layer, name: str, data: Any) -> Labels:
+    """Add the layer of a class over an image."""
+    layer = viewer.add_labels(
+        data,
+        name=layer_name(source, name),
+        opacity=_OPACITY,
+        metadata={
+            METADATA_KEY: {
+                _ANNOTATES: {"source": identity(source), "class": name},
+                "source": str(_attrs(source).get("source", "")),
+                "version": __version__,
+            }
+        },
+        **layer_place(source, np.ndim(data)),
+    )
+    layer.brush_size = max(2, round(max(np.shape(data)[-2:]) * _BRUSH))
+    return layer
+
+
+def layer_name(source: Layer, name: str) -> str:
+    """Return what the layer of a class is called."""
+    return f"{name} of {source.name}"
+
+
+def rename_label_layer(layer: Labels, source: Layer, old: str, new: str) -> None:
+    """Give the layer of a class another one; a name that the user has given it stays."""
+    layer.metadata[METADATA_KEY][_ANNOTATES]["class"] = new
+    if layer.name == layer_name(source, old):
+        layer.name = layer_name(source, new)
+
+
+def layer_place(source: Layer, ndim: int) -> dict[str, Any]:
+    """Return where labels over an image lie, also if that was turned or sheared."""
+    return {**spatial(from_layer(source), ndim), **place_of(source, ndim)}
+
+
+def image_shape(source: Any) -> tuple[int, ...]:
+    """Return the shape of an image: of its finest level, if it has several."""
+    data = source.data[0] if getattr(source, "multiscale", False) else source.data
+    return tuple(int(n) for n in data.shape)
+
+
+def empty_labels(shape: tuple[int, ...]) -> Any:
+    """Return labels without any cloud; a large array takes memory only where it is painted."""
+    return np.zeros(shape, dtype=LABEL_TYPE)
+
+
+def can_be_imported(layer: Any) -> bool:
+    """Tell whether clouds can be taken from a layer: other labels, and shapes."""
+    return isinstance(layer, Labels | Shapes) and annotates(layer) is None
+
+
+def seeds_in(layer: Any, source: Layer, shot: Shot, *, shown: bool) -> list[Seed]:
+    """Return the clouds that a layer of labels or shapes has in a shot of an image.
+
+    Shapes lie where napari shows them; labels are taken pixel by pixel.
+
+    Parameters
+    ----------
+    layer : Labels or Shapes
+    source : Image
+        The image.
+    shot : tuple of int
+        Of the image.
+    shown : bool
+        Whether the sliders show this shot: a flat layer, which lies over all shots, belongs to it.
+
+    Raises
+    ------
+    ValueError
+        Labels have not the size of the image.
+    """
+    if isinstance(layer, Shapes):
+        return _seeds_of_shapes(layer, source, shot, shown=shown)
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    whole = image_shape(source)
+    if tuple(data.shape) not in (whole, whole[-2:]):
+        raise ValueError(wrong_shape(layer.name, tuple(data.shape), source))
+    if len(data.shape) < len(whole) and not shown:
+        return []
+    labels = np.asarray(data[shot] if len(data.shape) == len(whole) else data)
+    # the masks of "Detect clouds" tell their class
+    role = str(mark_of(layer).get("role", ""))
+    return seeds_of_labels(labels, role.partition("masks: ")[2])
+
+
+def wrong_shape(name: str, found: tuple[int, ...], source: Layer) -> str:
+    """Say that labels do not suit an image, and what to do."""
+    wanted = image_shape(source)
+    return (
+        f"“{name}” is {_size(found)}, “{source.name}” {_size(wanted)}: labels must have the size "
+        "of the image. Choose a class here and paint in its layer."
+    )
+
+
+def _seeds_of_shapes(layer: Any, source: Layer, shot: Shot, *, shown: bool) -> list[Seed]:
+    rows, columns = image_shape(source)[-2:]
+    features = layer.features
+    labels = features["label"].astype(str).tolist() if "label" in features.columns else []
+    found = []
+    for number, (corners, kind) in enumerate(zip(layer.data, layer.shape_type, strict=True)):
+        places = np.array([_place(layer, source, corner) for corner in corners])
+        leading = np.unique(np.rint(places[:, :-2]).astype(int), axis=0)
+        if layer.ndim < source.ndim:
+            here = shown
+        else:
+            here = len(leading) == 1 and tuple(leading[0].tolist()) == shot
+        if not here or kind not in _SURFACES:
+            continue
+        outline = places[:, -2:]
+        shape = (rows, columns)
+        pixels = (boxed_ellipse if kind == "ellipse" else polygon)(outline, shape)[0]
+        mask = np.zeros(rows * columns, dtype=bool)
+        mask[pixels] = True
+        label = labels[number] if number < len(labels) else ""
+        if len(pixels):
+            found.append(Seed(Patch.of(mask.reshape(rows, columns)), label))
+    return found
+
+
+def _place(layer: Any, source: Any, corner: Any) -> np.ndarray:
+    """Return a place in a layer in pixels of an image."""
+    world = np.asarray(layer.data_to_world(corner), dtype=float)[-source.ndim :]
+    whole = np.concatenate([np.zeros(source.ndim - len(world)), world])
+    return np.asarray(source.world_to_data(whole), dtype=float)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _attrs(source: Layer) -> Mapping[str, Any]:
+    ours = source.metadata.get(METADATA_KEY, {})
+    attrs = ours.get("attrs", {}) if isinstance(ours, Mapping) else {}
+    return attrs if isinstance(attrs, Mapping) else {}
