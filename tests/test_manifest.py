@@ -61,14 +61,18 @@ def test_the_menus_hold_the_widgets(manifest) -> None:
     assert menus["napari/layers/segment"] == [
         "napari-coldatoms.detect_clouds",
         "napari-coldatoms.reconstruct_lattice",
+        "napari-coldatoms.train_network",
     ]
+    assert menus["napari/layers/annotate"] == ["napari-coldatoms.annotate"]
     assert menus["napari/layers/filter"] == ["napari-coldatoms.raw_frames"]
     assert menus["napari/layers/measure"] == ["napari-coldatoms.count_atoms"]
     assert [widget.display_name for widget in manifest.contributions.widgets] == [
         "Detect clouds",
+        "Annotate clouds",
         "Raw frames → picture",
         "Reconstruct lattice",
         "Count atoms",
+        "Train a network",
     ]
 
 

@@ -61,7 +61,7 @@ def test_the_manifest_is_found_in_a_clean_environment(kind, distributions, tmp_p
     install = (sys.executable, "-m", "uv", "pip", "install", "--python", python)
     _run(*install, "npe2")
     _run(*install, "--no-deps", distributions[kind])
-    assert _run(python, "-c", FIND_MANIFEST).split() == ["Cold", "atoms", "1", "4"]
+    assert _run(python, "-c", FIND_MANIFEST).split() == ["Cold", "atoms", "1", "6"]
 
 
 def test_the_wheel_with_its_dependencies_runs_and_brings_no_qt(distributions, tmp_path):
