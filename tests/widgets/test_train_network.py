@@ -271,7 +271,7 @@ def test_a_training_is_cancelled_goes_on_and_its_weights_detect(
 
     press(qtbot, widget.run_button)
     finished(widget, timeout=240_000)
-    assert widget.status.text().startswith("Trained. Trained on")
+    assert widget.status.text().startswith("Done. Trained on")
     assert widget.course.steps == list(range(stopped + 1, total + 1))
     table = widget.table.table
     assert list(table["epoch"]) == [1, 2]
@@ -291,3 +291,12 @@ def test_a_training_is_cancelled_goes_on_and_its_weights_detect(
     assert detect.result.recipe.made_with["weights"] == BEST
     assert set(detect.table.table["label"]) <= {"spot"}
     assert errors() == []
+
+    # with its window a training ends
+    widget.setup.output.value = dataset / "another"
+    press(qtbot, widget.run_button)
+    qtbot.waitUntil(lambda: bool(widget.course.steps), timeout=120_000)
+    widget.window().hide()
+    assert not widget.busy
+    qtbot.waitUntil(lambda: not training_processes(), timeout=60_000)
+    assert (dataset / "another" / "checkpoint.safetensors").is_file()

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_coldatoms.clouds.training import Progress, Training
 from napari_coldatoms.clouds.training_folder import BEST, read_history
@@ -151,6 +153,25 @@ class TrainNetworkWidget(JobWidget):
         self.cancel_button.setEnabled(running)
         self.use_button.setEnabled(self.best_weights is not None)
 
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Look out for the end of the window."""
+        super().showEvent(event)
+        top: QWidget = self
+        while (parent := top.parentWidget()) is not None:
+            top = parent
+        top.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Give up the training with the window: it may take hours, and nobody would see it."""
+        if (
+            event is not None
+            and event.type() == QEvent.Type.Hide
+            and isinstance(watched, QMainWindow)
+            and not event.spontaneous()
+        ):
+            self._give_up()
+        return super().eventFilter(watched, event)
+
     def _train(self, request: TrainingRequest, progress: Any, cancel: Any) -> Training:
         """Train; called in a thread."""
 
@@ -200,7 +221,7 @@ class TrainNetworkWidget(JobWidget):
     def _on_trained(self, done: Training) -> None:
         self.course.keep(done.history)
         plan, best = self.course.plan, self.course.best
-        words = ["Trained." if done.finished else "Stopped; “Train” goes on from there."]
+        words = ["Done." if done.finished else "Stopped; “Train” goes on from there."]
         if plan is not None:
             words.append(_pictures(plan))
         if best is not None and best.overall == best.overall:
