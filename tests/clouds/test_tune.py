@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +31,12 @@ from napari_coldatoms.clouds.tuning_study import TuningStudy
 BEST = (2e-3, 0.86, 11, 0.05)
 
 
-def bowl(values: Hyperparameters, attempt=None) -> float:
-    """Return a smooth function whose highest value is 1, at BEST; rate and momentum interact."""
-    a = math.log10(values.learning_rate / BEST[0]) / 1.95
-    b = (values.momentum - BEST[1]) / 0.22
-    c = (values.decay_epochs - BEST[2]) / 12
-    d = math.log10(values.decay / BEST[3]) / 3
+def bowl(values: Hyperparameters, attempt=None, best=BEST) -> float:
+    """Return a smooth function whose highest value is 1; rate and momentum interact."""
+    a = math.log10(values.learning_rate / best[0]) / 1.95
+    b = (values.momentum - best[1]) / 0.22
+    c = (values.decay_epochs - best[2]) / 12
+    d = math.log10(values.decay / best[3]) / 3
     return 1 - 2 * a**2 - b**2 - 2 * a * b - 0.5 * c**2 - 0.7 * d**2
 
 
@@ -147,13 +149,13 @@ def test_ranges_are_checked(bounds, words):
 
 def test_five_points_of_sobols_sequence_then_a_model():
     asked, told = Asked(), []
-    found = tune(asked, trials=8, progress=told.append)
+    found = tune(asked, trials=7, progress=told.append)
     assert found.finished
     for own, expected in zip(asked.values[:5], sobol_points(5), strict=True):
         assert_same(own, expected)
-    assert [each.source for each in found.trials] == ["sobol"] * 5 + ["model"] * 3
-    assert asked.numbers == list(range(8)) == [each.number for each in told]
-    assert len({(v.learning_rate, v.momentum, v.decay) for v in asked.values}) == 8
+    assert [each.source for each in found.trials] == ["sobol"] * 5 + ["model"] * 2
+    assert asked.numbers == list(range(7)) == [each.number for each in told]
+    assert len({(v.learning_rate, v.momentum, v.decay) for v in asked.values}) == 7
     assert not any(
         own == later for own in asked.values[5:] for later in map(Space().sobol, range(5, 8))
     )
@@ -161,7 +163,7 @@ def test_five_points_of_sobols_sequence_then_a_model():
     assert found.best.value == max(map(bowl, asked.values))
     # the choice is a function of what is known
     again = Asked()
-    tune(again, trials=8)
+    tune(again, trials=7)
     assert again.values == asked.values
 
 
@@ -169,18 +171,18 @@ def test_it_goes_on_and_repeats_nothing(tmp_path):
     storage = tmp_path / "new" / "trials.db"
     first, second, third = Asked(), Asked(), Asked()
     assert tune(first, trials=3, storage=storage).finished
-    found = tune(second, trials=7, storage=storage)
-    assert tune(third, trials=7, storage=storage) == found
-    assert (first.numbers, second.numbers, third.numbers) == ([0, 1, 2], [3, 4, 5, 6], [])
+    found = tune(second, trials=6, storage=storage)
+    assert tune(third, trials=6, storage=storage) == found
+    assert (first.numbers, second.numbers, third.numbers) == ([0, 1, 2], [3, 4, 5], [])
     # as if it had not been stopped
-    assert [each.hyperparameters for each in tune(bowl, trials=7).trials] == [
+    assert [each.hyperparameters for each in tune(bowl, trials=6).trials] == [
         *first.values, *second.values,
     ]  # fmt: skip
     read = read_tuning(storage)
     assert read == found
     table = read.table()
     assert table["value"].tolist() == [bowl(each) for each in (*first.values, *second.values)]
-    assert table["source"].tolist() == ["sobol"] * 5 + ["model"] * 2
+    assert table["source"].tolist() == ["sobol"] * 5 + ["model"]
 
 
 @pytest.mark.parametrize("number", [2, pytest.param(6, marks=pytest.mark.slow)])
@@ -203,11 +205,13 @@ def test_a_kill_loses_and_repeats_nothing(number, tmp_path):
     assert tune(asked, trials=number + 2, storage=storage) == found
 
 
-@pytest.mark.parametrize("name", ["trials.db", "trials.journal"])
+@pytest.mark.parametrize(
+    "name", ["trials.db", pytest.param("trials.journal", marks=pytest.mark.slow)]
+)
 def test_two_processes_share_the_points(name, tmp_path):
     storage, logs = tmp_path / name, [tmp_path / "one", tmp_path / "two"]
-    both = [process(storage, log, trials=5, pause=0.5) for log in logs]
-    assert [each.wait(120) for each in both] == [0, 0]
+    both = [process(storage, log, trials=5, pause=0.3) for log in logs]
+    assert [each.wait(240) for each in both] == [0, 0]
     asked = sorted(line for log in logs for line in logged(log))
     assert [line[0] for line in asked] == list(range(5))
     for (_, rate), expected in zip(asked, sobol_points(5), strict=True):
@@ -228,34 +232,51 @@ def test_many_that_look_at_once_get_different_trials(tmp_path):
     dead = runner() | {"process": a_dead_process()}
     with open_study(storage, "clouds", {}) as study:
         own = TuningStudy(study, space, 5)
-        left = [own.next(9), own.next(9)]
-        for held in left:
-            study._storage.set_trial_user_attr(held.identity, RUNNER, dead)
-    together, got = threading.Barrier(8), []
+        study._storage.set_trial_user_attr(own.next(9).identity, RUNNER, dead)
+    together, got = threading.Barrier(4), []
 
     def look() -> None:
         with open_study(storage, "clouds", {}) as study:
             own = TuningStudy(study, space, 5)
             together.wait()
-            got.append(own.next(5))
+            got.append(own.next(3))
 
-    threads = [threading.Thread(target=look) for _ in range(8)]
+    threads = [threading.Thread(target=look) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     held = sorted((each for each in got if each is not None), key=lambda each: each.number)
     numbers = [each.number for each in held]
-    assert len(got) == 8
+    assert len(got) == 4
     assert numbers == sorted(set(numbers))
     # who came too late for one may have left without another; nothing is lost
     with open_study(storage, "clouds", {}) as study:
         own = TuningStudy(study, space, 5)
-        while (each := own.next(5)) is not None:
+        while (each := own.next(3)) is not None:
             held.append(each)
-    assert sorted(each.number for each in held) == list(range(5))
+    assert sorted(each.number for each in held) == [0, 1, 2]
     for each in held:
         assert_same(each.values, sobol_points(5)[each.number])
+
+
+def test_a_kill_between_the_numbers_of_a_trial(tmp_path):
+    from optuna.distributions import FloatDistribution
+    from optuna.trial import TrialState, create_trial
+
+    dead = runner() | {"process": a_dead_process()}
+    with open_study(tmp_path / "trials.db", "clouds", {}) as study:
+        one = {"learning_rate": FloatDistribution(1e-4, 9e-3, log=True)}
+        running = create_trial(
+            state=TrialState.RUNNING, user_attrs={RUNNER: dead},
+            params={"learning_rate": 1e-3}, distributions=one,
+        )  # fmt: skip
+        study.add_trial(running)
+        own = TuningStudy(study, Space(), 5)
+        assert own.trials()[0].hyperparameters is None
+        held = own.next(1)
+        assert held.number == 0
+        assert_same(held.values, sobol_points(1)[0])
 
 
 def test_another_machine_is_waited_for(tmp_path):
@@ -290,7 +311,7 @@ def test_a_trial_that_kills_has_failed_at_last(tmp_path):
     assert (first.state, first.reason) == ("failed", "3 processes ended at work on it")
 
 
-@pytest.mark.parametrize("error", [InterruptedError, RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [InterruptedError, KeyboardInterrupt])
 def test_what_was_broken_off_goes_on(error, tmp_path):
     storage = tmp_path / "trials.db"
 
@@ -364,9 +385,11 @@ def test_what_is_no_storage(tmp_path):
 def test_it_beats_random_search():
     wins, length = 0, 20
     for seed in range(10):
-        points = np.random.default_rng(seed).random((length, 4))
-        random = max(bowl(Space().at(point)) for point in points)
-        found = tune(bowl, trials=length, seed=seed)
+        rng = np.random.default_rng(seed)
+        # the points of the sequence are always the same: the highest place is not
+        best = dataclasses.astuple(Space().at(rng.uniform(0.1, 0.9, 4)))
+        random = max(bowl(Space().at(point), best=best) for point in rng.random((length, 4)))
+        found = tune(partial(bowl, best=best), trials=length, seed=seed)
         assert found.best is not None
         wins += found.best.value > random
     assert wins >= 8
@@ -376,7 +399,7 @@ def test_it_beats_random_search():
 def known() -> Tuning:
     """Return a tuning of many trials, which no optimiser chose."""
     space = Space()
-    points = qmc.Sobol(4, seed=1).random(64)
+    points = qmc.Sobol(4, seed=1).random(32)
     trials = [
         Trial(n, "done", "sobol" if n < 5 else "model", space.at(point), bowl(space.at(point)))
         for n, point in enumerate(points)
@@ -420,8 +443,8 @@ def test_the_figure_shows_slices_and_the_best_value(known, tmp_path):
     best = course.lines[1].get_ydata()
     assert best[-1] == known.best.value
     assert (np.diff(best) >= 0).all()
-    figure.savefig(tmp_path / "tuning.png")
-    # before there is anything to see
-    empty = plot_tuning(Tuning(known.space, known.trials[:2], finished=False))
-    empty.savefig(tmp_path / "empty.png")
-    plot_tuning(Tuning(known.space, (), finished=False)).savefig(tmp_path / "nothing.png")
+    figure.savefig(tmp_path / "tuning.png", dpi=50)
+    # before there is anything to see, and where all is the same
+    equal = [dataclasses.replace(each, value=0.0) for each in known.trials[:5]]
+    for trials in ((), known.trials[:2], equal):
+        plot_tuning(Tuning(known.space, tuple(trials), finished=False), points=3)

@@ -25,6 +25,9 @@ _MODEL, _BEST = "#d55e00", "#f0e442"
 _COLOURS = "viridis"
 # sizes of the first and the latest trial chosen by the model, in points squared
 _SMALLEST, _LARGEST = 8.0, 60.0
+# colours begin at this quantile of the values
+_SHOWN = 0.25
+_LEAST = 1e-6
 _PANELS = ("abcg", "defg")
 
 
@@ -57,14 +60,18 @@ def plot_tuning(tuning: Tuning, *, value: str = "value", points: int = 41) -> Fi
     panels = [axes[letter] for letter in "abcdef"]
     if len(tuning.done) >= LEAST_TRIALS:
         slices = surrogate_slices(tuning, points=points)
-        norm = Normalize(
-            min(float(each.mean.min()) for each in slices),
-            max(float(each.mean.max()) for each in slices),
-        )
+        # some far-off trials must not take most of the colours
+        values = [each.value for each in tuning.done if each.value is not None]
+        lowest = max(float(np.quantile(values, _SHOWN)), min(each.mean.min() for each in slices))
+        highest = max(float(each.mean.max()) for each in slices)
+        # where all values are the same, there is one colour
+        norm = Normalize(lowest, max(highest, lowest + _LEAST))
         for axis, each in zip(panels, slices, strict=True):
             _slice(axis, each, tuning, norm)
         scale = ScalarMappable(norm, _COLOURS)
-        figure.colorbar(scale, ax=panels, label=f"expected {value}", shrink=0.8, aspect=40)
+        figure.colorbar(
+            scale, ax=panels, label=f"expected {value}", shrink=0.8, aspect=40, extend="min"
+        )
     else:
         for axis in panels:
             axis.set_axis_off()
@@ -87,14 +94,17 @@ def _slice(axis: Axes, own: Slice, tuning: Tuning, norm: Normalize) -> None:
     axis.set(xlabel=_NAMES[own.x], ylabel=_NAMES[own.y])
     sobol = [each for each in tuning.done if each.source == "sobol"]
     model = [each for each in tuning.done if each.source == "model"]
-    axis.scatter(*_places(own, sobol), marker="s", s=24, color="black", zorder=2)
+    axis.scatter(*_places(own, sobol), marker="s", s=24, color="black", zorder=4, clip_on=False)
     sizes = np.linspace(_SMALLEST, _LARGEST, len(model))
     axis.scatter(
-        *_places(own, model), s=sizes, color=_MODEL, edgecolor="white", linewidth=0.5, zorder=3
-    )
+        *_places(own, model), s=sizes, color=_MODEL, edgecolor="white", linewidth=0.5, zorder=5,
+        clip_on=False,
+    )  # fmt: skip
     if tuning.best is not None:
         x, y = _places(own, [tuning.best])
-        axis.scatter(x, y, marker="*", s=220, color=_BEST, edgecolor="black", zorder=4)
+        axis.scatter(
+            x, y, marker="*", s=220, color=_BEST, edgecolor="black", zorder=6, clip_on=False
+        )
 
 
 def _places(own: Slice, trials: list[Trial]) -> tuple[list[float], list[float]]:

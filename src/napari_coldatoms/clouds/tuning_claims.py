@@ -13,10 +13,12 @@ import socket
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
+
+from napari_coldatoms.clouds.search_space import Hyperparameters
 
 __all__ = [
     "AGAIN",
@@ -61,6 +63,7 @@ BEAT_SECONDS = 30.0
 MOST_ATTEMPTS = 3
 """How often a process may die of a trial until the trial has failed."""
 
+_NAMES = {each.name for each in fields(Hyperparameters)}
 # clocks of machines may differ by some minutes
 _SILENT_SECONDS = 300.0
 
@@ -150,8 +153,8 @@ class Begun:
 
     @property
     def values(self) -> FrozenTrial | None:
-        """An entry that has hyperparameters, which all of them share."""
-        return next((each for each in self.entries if each.params), None)
+        """An entry that has all hyperparameters; they come into the storage one by one."""
+        return next((each for each in self.entries if each.params.keys() >= _NAMES), None)
 
     @property
     def deaths(self) -> int:
