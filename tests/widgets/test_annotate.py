@@ -48,7 +48,7 @@ def paint(widget, name: str, shot, centre, radius: float) -> Labels:
 
 
 def kept() -> list[Path]:
-    return sorted(unsaved_folder().glob("*.npz"))
+    return sorted(unsaved_folder().glob("[!.]*.npz"))
 
 
 def on_disk(qtbot, count: int = 1, shots: int | None = None) -> Path:

@@ -85,7 +85,7 @@ def wait_for_stroke(folder: Path, timeout: float = 120) -> None:
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         time.sleep(0.2)
-        for path in folder.glob("*.npz"):
+        for path in folder.glob("[!.]*.npz"):  # a name with a dot is of a file under way
             patch = read_unsaved(path).notes.get((2,))
             if patch and (patch.clouds["cloud"].pixels == 7).sum() > 600:
                 return

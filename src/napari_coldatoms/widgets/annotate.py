@@ -136,6 +136,7 @@ class AnnotateWidget(ImageWidget):
         self.rows.addLayout(row(self.paint_button, self.rule_button))
         self.import_layer = LayerCombo(self.viewer, can_be_imported)
         self.import_layer.setObjectName("import_layer")
+        self.import_layer.setPlaceholderText("none")
         self.import_layer.setToolTip(
             "a layer of shapes (rectangles, ellipses, polygons) or labels, such as what “Detect "
             "clouds” has found"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels, Layer, Shapes
+from napari.utils.colormaps import CyclicLabelColormap
 
 from napari_coldatoms import __version__
 from napari_coldatoms.analyses.annotation_seeds import Seed, seeds_of_labels
@@ -20,6 +22,8 @@ _ANNOTATES = "annotates"
 _OPACITY = 0.5
 # size of the brush at first, in parts of the picture's larger side
 _BRUSH = 1 / 25
+# orange, cyan, magenta, green, red, blue: far from each other, and seen on the usual colormaps
+_HUES = (0.08, 0.5, 0.86, 0.36, 0.0, 0.6)
 _SURFACES = ("rectangle", "ellipse", "polygon")
 
 
@@ -52,6 +56,7 @@ def add_label_layer(viewer: Any, source: Layer, name: str, data: Any) -> Labels:
     layer = viewer.add_labels(
         data,
         name=layer_name(source, name),
+        colormap=class_colors(len(label_layers(viewer, source))),
         opacity=_OPACITY,
         metadata={
             METADATA_KEY: {
@@ -64,6 +69,16 @@ def add_label_layer(viewer: Any, source: Layer, name: str, data: Any) -> Labels:
     )
     layer.brush_size = max(2, round(max(np.shape(data)[-2:]) * _BRUSH))
     return layer
+
+
+def class_colors(number: int) -> CyclicLabelColormap:
+    """Return the colours of the clouds of a class: its own hue, in several shades."""
+    hue = _HUES[number % len(_HUES)]
+    shades = [
+        colorsys.hsv_to_rgb((hue + shift) % 1, saturation, value)
+        for shift, saturation, value in ((0, 1, 1), (0.06, 0.6, 1), (-0.06, 0.8, 0.85))
+    ]
+    return CyclicLabelColormap(colors=[(0, 0, 0, 0), *((*shade, 1) for shade in shades)])
 
 
 def layer_name(source: Layer, name: str) -> str:
