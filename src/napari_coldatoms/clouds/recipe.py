@@ -195,7 +195,7 @@ PAPER = Recipe(
 OWN = Recipe()
 """The recipe of the weights that come with the package, for thousands of simulated frames."""
 
-SHOTS = Recipe(learning_rate=5e-4, batch=4, epochs=40, averaging=0.98, large=0.0, augmentations=ALL)
+SHOTS = Recipe(learning_rate=5e-4, batch=4, epochs=30, averaging=0.98, large=0.0, augmentations=ALL)
 """A recipe for some tens of one's own pictures, from weights that know clouds already."""
 
 RECIPES = {"own": OWN, "shots": SHOTS, "paper": PAPER}
