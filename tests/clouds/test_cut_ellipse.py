@@ -52,3 +52,7 @@ def test_a_mask_is_cut_where_it_touches_the_border():
     mask[:, 0] = True
     assert is_cut(mask, (50, 0), SHAPE)
     assert is_cut(mask[:, ::-1], (50, 234), SHAPE)
+    # the edges of large masks are known to a hundredth
+    large = np.ones((150, 20), dtype=bool)
+    assert is_cut(large, (1, 50), SHAPE)
+    assert not is_cut(large, (3, 50), SHAPE)

@@ -34,7 +34,7 @@ _MISSING = 0.02
 # masks that share this part of their union are of one cloud
 _SAME = 0.5
 # a fit whose radii have larger errors than this part of them knows less than the mask
-_KNOWN = 0.1
+_KNOWN = 0.05
 
 THRESHOLD_MASKS, NETWORK_MASKS, TRUE_MASKS = "threshold masks", "network masks", "true masks"
 """What the masks of the detectors are called in tables."""
@@ -112,7 +112,7 @@ def make_detector(
         The thresholds know no classes: a cloud of an aspect below 2 counts as a MOT, a longer one
         as an ODT. With "threshold-fit" and "hybrid" (network and fit) box and mask are those of
         the fitted 1/e² ellipse where a Gaussian describes the cloud (quality "good") and its radii
-        are known to 10 %; else those that were found.
+        are known to 5 %; else those that were found.
     finder : callable, optional
         The network, as a function from pictures to lists of `Detection`; by default it computes in
         a process of its own.
