@@ -20,6 +20,10 @@ from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea, QWidget
 
+from napari_coldatoms.clouds.annotations import Annotated, create_set
+from napari_coldatoms.clouds.dataset import sample_of
+from napari_coldatoms.clouds.simulate_frames import simulate_frame
+from napari_coldatoms.clouds.simulate_kinds import LABELS
 from napari_coldatoms.demo import PLUGIN, own_settings, wait, wait_until
 from napari_coldatoms.samples import photon_counts
 
@@ -183,6 +187,47 @@ def detect_clouds() -> np.ndarray:
         return whole(viewer)
 
 
+def train_network() -> np.ndarray:
+    """Picture the dock of a training after its end, its upper and its lower part."""
+    with TemporaryDirectory() as folder, window("mot_and_odt", "Train a network") as opened:
+        viewer, dock, widget = opened
+        dataset = create_set(Path(folder) / "dataset", LABELS)
+        for n in range(12):
+            truth = sample_of(simulate_frame((7, n), "paper", shape=(96, 96)))
+            dataset.put(Annotated(f"shot {n}", truth.picture, truth.labels, truth.masks > 0.5))
+        widget.setup.dataset.value = dataset.folder
+        widget.setup.form.set_values({"epochs": 4, "canvas": 96})
+        finished(widget)
+        above = cut(viewer, dock)
+        widget.run_button.click()
+        finished(widget)
+        scroll_to(widget, widget.run_button)
+        return side_by_side(above, cut(viewer, dock))
+
+
+def annotate() -> np.ndarray:
+    """Picture the window with two clouds that were painted roughly, then fitted."""
+    with window("mot_and_odt", "Annotate clouds") as (viewer, _, widget):
+        session = widget.session
+        session.rename_class("cloud", "MOT", saved=False)
+        session.add_class("ODT")
+        turn = np.linspace(0, 4 * np.pi, 60)
+        along = np.linspace(-65, 65, 40)
+        strokes = {
+            "MOT": (312 + 4.5 * turn * np.sin(turn), 192 + 4.5 * turn * np.cos(turn), 50),
+            "ODT": (190 + np.sin(0.6) * along, 312 + np.cos(0.6) * along, 18),
+        }
+        for name, (rows, columns, size) in strokes.items():
+            layer = session.activate(name)
+            layer.brush_size = size
+            for place in zip(rows, columns, strict=True):
+                layer.paint(place, layer.selected_label)
+        widget.classes.select("ODT")
+        widget.fit_outlines()
+        finished(widget)
+        return whole(viewer)
+
+
 def count_dock() -> np.ndarray:
     """Picture the dock with the sample of photon counts, and after "Run"."""
     with window("photon_counts", "Count atoms") as (viewer, dock, widget):
@@ -273,6 +318,8 @@ PICTURES = (
     lattice_survival,
     lattice_tweezers,
     detect_clouds,
+    annotate,
+    train_network,
     count_dock,
     count_question,
     count_tabs,
