@@ -15,10 +15,16 @@ from qtpy.QtCore import QPoint, Qt
 from napari_coldatoms.analyses.annotation_recovery import read_unsaved
 from napari_coldatoms.clouds.annotations import open_set
 from napari_coldatoms.images.stack import METADATA_KEY
+from napari_coldatoms.widgets import annotation_session
 from napari_coldatoms.widgets.annotation_session import unsaved_folder
 from napari_coldatoms.widgets.annotation_shot import EMPTY_KEY, NEXT_KEY, PREVIOUS_KEY
 
 PLUGIN = "napari-coldatoms"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotation_session, "WRITE_DELAY", 300)
 
 
 @pytest.fixture
@@ -123,9 +129,7 @@ def test_painted_shots_are_saved_and_come_back(
         int((layer.data[0] == n).sum()) for n in (1, 2)
     }
     assert dataset.read(dataset.find("/data/series.h5", (2,))).labels == ()
-    qtbot.waitUntil(
-        lambda: annotate.shot.label.text() == "Shot 2: no cloud. 2 of 3 shots done."
-    )
+    qtbot.waitUntil(lambda: annotate.shot.label.text() == "Shot 2: no cloud. 2 of 3 shots done.")
     on_disk(qtbot, 0)  # nothing is left to rescue
 
     # opened again, the masks are there, and the shots are known to be saved
@@ -224,8 +228,8 @@ def test_painting_is_recovered_when_the_image_is_opened_again(
 
     add(series)
     qtbot.waitUntil(lambda: annotate.banner.isVisible())
-    assert "never saved: 1 shot" in annotate.banner_words.text()
-    press(qtbot, annotate.recover_button)
+    assert "never saved: 1 shot" in annotate.banner.words.text()
+    press(qtbot, annotate.banner.recover_button)
     np.testing.assert_array_equal(viewer.layers["ODT of series"].data, before)
     assert annotate.session.notes.unsaved == ((1,),)
     assert not annotate.banner.isVisible()

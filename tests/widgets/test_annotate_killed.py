@@ -70,8 +70,8 @@ def test_nothing_is_lost_when_napari_is_killed(qtbot, viewer, add, tmp_path, mon
     add(make_stack(PICTURES, name="series", attrs={"source": "/data/series.h5"}))
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Annotate clouds")
     qtbot.waitUntil(lambda: widget.banner.isVisible())
-    assert "never saved: 2 shots" in widget.banner_words.text()
-    widget.recover_button.click()
+    assert "never saved: 2 shots" in widget.banner.words.text()
+    widget.banner.recover_button.click()
     data, whole = viewer.layers["cloud of series"].data, np.load(painted)
     np.testing.assert_array_equal(data[0], whole[0])
     outside = data[2] != 7

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,15 +10,21 @@ from typing import Any
 from napari.utils.notifications import show_warning
 from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFrame, QLabel, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QFileDialog
 
-from napari_coldatoms.analyses.annotation_recovery import read_unsaved, set_aside
+from napari_coldatoms.analyses.annotation_recovery import Unsaved
 from napari_coldatoms.analyses.annotation_seeds import Ruled
 from napari_coldatoms.analyses.annotation_shots import export_tiff, save_notes
 from napari_coldatoms.analyses.annotations import Shot, ShotNotes
-from napari_coldatoms.clouds.annotations import open_set
 from napari_coldatoms.images.stack import from_layer
 from napari_coldatoms.widgets import memory
+from napari_coldatoms.widgets.annotation_banner import RecoveryBanner
+from napari_coldatoms.widgets.annotation_dataset import (
+    adopt,
+    remove_class,
+    rename_class,
+    turn_to,
+)
 from napari_coldatoms.widgets.annotation_jobs import (
     Opened,
     Seeded,
@@ -71,7 +76,6 @@ class AnnotateWidget(ImageWidget):
         self.session: AnnotationSession | None = None
         """What is painted on the chosen image, or None."""
         self._sessions: dict[str, AnnotationSession] = {}
-        self._found: Path | None = None
 
         self.folder = PathEdit(
             "Dataset",
@@ -81,7 +85,8 @@ class AnnotateWidget(ImageWidget):
             folder=True,
         )
         self.head.addRow("dataset", self.folder)
-        self._add_banner()
+        self.banner = RecoveryBanner()
+        self.rows.addWidget(self.banner)
         self.classes = ClassList()
         self.head.addRow("classes", self.classes)
         self._add_painting()
@@ -92,30 +97,6 @@ class AnnotateWidget(ImageWidget):
         self._connect()
         self.folder.value = memory.recall(MEMORY).get("dataset")
         self._on_layer_changed()
-
-    def _add_banner(self) -> None:
-        self.banner = QFrame()
-        self.banner.setObjectName("recovery")
-        self.banner.setFrameShape(QFrame.Shape.StyledPanel)
-        self.banner_words = QLabel("")
-        self.banner_words.setObjectName("recovery_words")
-        self.banner_words.setToolTip("painting on this image that never got into a dataset")
-        self.banner_words.setWordWrap(True)
-        self.recover_button = button(
-            "Recover", "recover", "bring back what was painted", self.recover
-        )
-        self.discard_button = button(
-            "Discard",
-            "discard",
-            "do not offer it again; the file is kept for 30 days, with the ending .discarded",
-            self.discard,
-        )
-        layout = QVBoxLayout(self.banner)
-        layout.setContentsMargins(6, 4, 6, 4)
-        layout.addWidget(self.banner_words)
-        layout.addLayout(row(self.recover_button, self.discard_button))
-        self.banner.hide()
-        self.rows.addWidget(self.banner)
 
     def _add_painting(self) -> None:
         self.paint_button = button(
@@ -190,6 +171,8 @@ class AnnotateWidget(ImageWidget):
         self.classes.added.connect(self._on_class_added)
         self.classes.renamed.connect(self._on_class_renamed)
         self.classes.removed.connect(self._on_class_removed)
+        self.banner.recovered.connect(self._on_recovered)
+        self.banner.failed.connect(self.complain)
         self.shot.step_asked.connect(self.go_on)
         self.shot.empty_asked.connect(self.set_empty)
         self.layer_combo.layer_changed.connect(self._on_layer_changed)
@@ -325,34 +308,8 @@ class AnnotateWidget(ImageWidget):
         self.start(work, partial(self._on_opened, session, folder), words="Opening the dataset …")
 
     def _on_opened(self, session: AnnotationSession, folder: str, found: Opened | None) -> None:
-        before = session.dataset
-        session.note()
-        notes = session.notes
-        session.dataset = folder
-        if before:
-            # what was saved was saved into another one
-            notes.changed(shot for shot in notes.shots() if notes.notes(shot).done)
-        if found is None:
-            if Path(folder).is_dir():
-                self.say(f"No dataset in {Path(folder).name} yet: Save makes one.")
-            else:
-                self.say("Save makes the folder, and a dataset in it.")
-            self._remember()
-            return
-        fresh = not any(notes.notes(shot).clouds for shot in notes.shots())
-        for name in found.classes:
-            if name not in notes.classes:
-                session.add_class(name)
-        for name in notes.classes if fresh else ():
-            if name not in found.classes:
-                session.remove_class(name)
-        unsaved = set(notes.unsaved)
-        session.put({s: n for s, n in found.notes.items() if s not in unsaved}, saved=True)
+        self.say(adopt(session, folder, found))
         self._remember()
-        self.say(
-            f"“{Path(folder).name}” has {_many(found.pictures, 'picture')}, "
-            f"{len(found.notes)} of this image."
-        )
 
     def save(self) -> None:
         """Write what is not saved into the dataset, in the background."""
@@ -366,12 +323,8 @@ class AnnotateWidget(ImageWidget):
         if not folder:
             self.say("Choose a folder for the dataset first.")
             return
-        if folder != session.dataset:
-            self._opening.stop()
-            if session.dataset:
-                notes = session.notes
-                notes.changed(shot for shot in notes.shots() if notes.notes(shot).done)
-            session.dataset = folder
+        self._opening.stop()
+        turn_to(session, folder)
         unsaved = session.notes.unsaved_notes()
         if not unsaved:
             self.say("All is saved.")
@@ -423,48 +376,10 @@ class AnnotateWidget(ImageWidget):
 
         self.start(work, done, words="Writing the labels …")
 
-    # what was never saved
-
-    def recover(self) -> None:
-        """Bring back the newest painting on this image that was never saved."""
-        session, path = self.session, self._found
-        if session is None or path is None or self.busy:
-            return
-        try:
-            found = session.recover(path)
-        except (ValueError, OSError) as error:
-            self.complain(error)
-            return
+    def _on_recovered(self, found: Unsaved) -> None:
         if found.dataset and not self.folder.value:
             self.folder.value = found.dataset
         self.say(f"Recovered {_many(len(found.notes), 'shot')}. Save puts them into a dataset.")
-        self._look_for_unsaved()
-
-    def discard(self) -> None:
-        """Do not offer the painting again; the file is kept for a while."""
-        if self._found is None:
-            return
-        try:
-            set_aside(self._found)
-        except OSError as error:
-            self.complain(error)
-        self._look_for_unsaved()
-
-    def _look_for_unsaved(self) -> None:
-        files = self.session.unsaved_files() if self.session is not None else []
-        self._found = None
-        for path in files:
-            try:
-                found = read_unsaved(path)
-            except ValueError:
-                continue  # of no use to anybody
-            self._found = path
-            when = time.strftime("%d %b, %H:%M", time.localtime(found.when))
-            self.banner_words.setText(
-                f"Painting on this image was never saved: {_many(len(found.notes), 'shot')}, {when}"
-            )
-            break
-        self.banner.setVisible(self._found is not None)
 
     # what the widget shows
 
@@ -475,8 +390,7 @@ class AnnotateWidget(ImageWidget):
             self.rule_button,
             self.save_button,
             self.export_button,
-            self.recover_button,
-            self.discard_button,
+            self.banner,
         ):
             each.setEnabled(ready)
         self.import_button.setEnabled(ready and self.import_layer.layer is not None)
@@ -518,7 +432,7 @@ class AnnotateWidget(ImageWidget):
             session.complained.connect(self._on_complaint)
             self._sessions[identity(self.layer)] = session
         self.session = session
-        self._look_for_unsaved()
+        self.banner.look(session)
         self._show()
         if session is None:
             if self.layer is None:
@@ -539,6 +453,7 @@ class AnnotateWidget(ImageWidget):
         for layer in self.layer_combo.layers:
             if identity(layer) == mark[0]:
                 self.layer_combo.select(layer)
+                self._show()  # the class may be new
                 self.classes.select(mark[1])
 
     def _on_complaint(self, message: str) -> None:
@@ -565,39 +480,17 @@ class AnnotateWidget(ImageWidget):
     def _on_class_renamed(self, old: str, new: str) -> None:
         session = self.session
         if session is not None:
-            self._try(lambda: self._rename(session, old, new))
+            self._try(lambda: rename_class(session, old, new))
         self._remember()
         self._show()
         self.classes.select(new)
 
-    def _rename(self, session: AnnotationSession, old: str, new: str) -> None:
-        dataset = self._dataset_with(session, old)
-        if dataset is not None and new.strip() and new not in session.notes.classes:
-            dataset.rename_class(old, new)
-        session.rename_class(old, new, saved=dataset is not None)
-
     def _on_class_removed(self, name: str) -> None:
         session = self.session
         if session is not None:
-            self._try(lambda: self._remove(session, name))
+            self._try(lambda: remove_class(session, name))
         self._remember()
         self._show()
-
-    def _remove(self, session: AnnotationSession, name: str) -> None:
-        session.note()
-        dataset = self._dataset_with(session, name)
-        if dataset is not None and not any(
-            name in session.notes.notes(shot).clouds for shot in session.notes.shots()
-        ):
-            dataset.remove_class(name)
-        session.remove_class(name)
-
-    def _dataset_with(self, session: AnnotationSession, name: str) -> Any:
-        folder = session.dataset
-        if not folder or not (Path(folder) / "dataset.json").exists():
-            return None
-        dataset = open_set(folder)
-        return dataset if name in dataset.classes else None
 
     # the rest
 
