@@ -17,7 +17,7 @@ WIDGETS = sorted(
     for path in (PACKAGE / "widgets").glob("*.py")
     if path.stem != "__init__"
 )
-HEAVY = ("torch", "torchvision", "sklearn", "matplotlib")
+HEAVY = ("torch", "torchvision", "sklearn", "matplotlib", "optuna")
 GUI = ("qtpy", "PyQt5", "PyQt6", "PySide6", "superqt", "pyqtgraph", "magicgui", "vispy")
 
 
@@ -46,6 +46,7 @@ def test_what_works_without_a_window_loads_none():
         *("analyses.reconstruct_lattice", "lattice", "cli.commands", "cli.design", "cli.lattice"),
         *("analyses.count_atoms", "photons", "readers.count_files", "cli.count", "cli.train"),
         *("clouds.train", "clouds.score", "clouds.annotations", "clouds.mixing", "cli.dataset"),
+        *("clouds.tune", "clouds.surrogate", "cli.tune", "analyses.tuning_figure"),
         "widgets.file_reader",  # npe2 reads with it in scripts, too
     )
     loaded = loaded_by("\n".join(f"import napari_coldatoms.{module}" for module in modules))
