@@ -138,6 +138,7 @@ def test_frames_are_read_a_few_ahead_and_only_those_asked_for(shots):
     assert frames.of_frame((9,))  # not announced: for itself
 
 
+@pytest.mark.slow
 def test_one_unreadable_frame_leaves_the_others(shots, done):
     def frame(block, block_info=None):
         if block_info and block_info[0]["chunk-location"][0] == 2:

@@ -50,6 +50,7 @@ def test_networks_that_there_are_not(arguments, message):
         build(**arguments)
 
 
+@pytest.mark.slow
 def test_pictures_of_any_size_and_type_in_one_call(untrained):
     rng = np.random.default_rng(0)
     shapes = [(100, 100), (256, 256), (70, 300), (256, 256), (600, 900)]

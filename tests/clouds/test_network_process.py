@@ -187,6 +187,7 @@ def test_killed_in_mid_request(pictures, weights, expected):
     assert gone(pid)
 
 
+@pytest.mark.slow
 def test_killed_while_it_was_idle_and_then_twice(pictures, weights):
     idle = psutil.Process(network_pid())
     idle.kill()
@@ -203,6 +204,7 @@ def test_killed_while_it_was_idle_and_then_twice(pictures, weights):
     assert network_pid() is None
 
 
+@pytest.mark.slow
 def test_stopped_in_mid_request(pictures, weights):
     with ThreadPoolExecutor(2) as pool:
         # the one waits for the reply, the other for its turn
