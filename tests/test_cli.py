@@ -273,6 +273,7 @@ def run_fresh(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_as_a_program_with_two_workers(shots, tmp_path):
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
     assert main([*DETECT, str(shots), "-o", str(one), "-q"]) == DONE

@@ -61,6 +61,7 @@ def test_widgets_load_no_networks():
     assert not loaded & set(HEAVY)
 
 
+@pytest.mark.slow
 def test_an_analysis_loads_no_networks():
     code = (
         "from napari_coldatoms import samples, analyses, backend\n"

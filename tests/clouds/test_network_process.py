@@ -174,6 +174,7 @@ def test_a_changed_file_is_loaded_again(pictures, weights, expected, tmp_path):
     assert {d.label for one in detect(pictures, changing) for d in one} <= {"A", "B"}
 
 
+@pytest.mark.slow
 def test_killed_in_mid_request(pictures, weights, expected):
     pid, told = network_pid(), []
     os.kill(pid, signal.SIGSTOP)  # what is sent now is never answered

@@ -50,6 +50,7 @@ def test_known_classes_keep_their_weights(shipped):
     assert tensors["roi_heads.box_predictor.cls_score.weight"].shape[0] == 3  # unchanged
 
 
+@pytest.mark.slow
 def test_the_same_classes_in_another_order_find_the_same(shipped, tmp_path):
     card, tensors = shipped
     swapped = card.labels[::-1]

@@ -40,6 +40,7 @@ def test_light_that_varies_is_no_third_mode():
     assert found.mixture.sds[1] == pytest.approx(bright.std(), rel=0.05)
 
 
+@pytest.mark.slow
 def test_one_mode_is_rarely_taken_for_two():
     rng = np.random.default_rng(3)
     means = (0.05, 0.3, 1, 3, 15, 60)

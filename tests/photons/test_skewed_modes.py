@@ -111,6 +111,7 @@ def test_without_a_doubt_multiplied():
     assert fit_skewed(np.arange(10.0)) == {}
 
 
+@pytest.mark.slow
 def test_one_mode_is_rarely_taken_for_two():
     rng = np.random.default_rng(4)
     camera = {"multiplied": True, "read_noise": 0.2}

@@ -71,6 +71,7 @@ def test_the_default_finds_what_thresholds_do_and_takes_their_layers_place(
     assert told("error") == []
 
 
+@pytest.mark.slow
 def test_the_network_killed_in_mid_run_is_told_and_the_run_goes_on(
     qtbot, viewer, widget, add, series, finished
 ) -> None:
@@ -103,6 +104,7 @@ def test_cancel_in_mid_run_keeps_what_is_done(qtbot, viewer, widget, add, series
     assert told("error") == []
 
 
+@pytest.mark.slow
 def test_weights_that_are_none_are_said_in_one_line(
     qtbot, viewer, widget, add, series, finished, tmp_path
 ) -> None:
