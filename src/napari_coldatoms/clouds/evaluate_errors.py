@@ -197,7 +197,7 @@ def reference_fits(
     fits: list[GaussianFit] = []
     for _ in range(_SWEEPS if len(models) > 1 else 1):
         fits = [
-            fit_pixels(without(pixels, models[:k] + models[k + 1 :]), truth, known=True)
+            fit_pixels(without(pixels, models[:k] + models[k + 1 :]), truth)
             for k, truth in enumerate(gaussians)
         ]
         models = [
