@@ -32,7 +32,7 @@ class TrainingRequest:
     start : str
         Weights to start from: ``"shipped"``, those of the package; ``"coco"``, torchvision's for
         everyday objects; ``"random"``; or the path of a file.
-    recipe : Recipe
+    recipe : napari_coldatoms.clouds.recipe.Recipe
         How it is trained.
     simulated : int
         Simulated frames that are mixed in, see `mixing`.

@@ -33,12 +33,14 @@ class TrainingObjective:
         What a network learns from, and what it is judged by.
     folder : Path
         For the folders of the trials.
-    recipe : Recipe
+    recipe : napari_coldatoms.clouds.recipe.Recipe
         Everything but the hyperparameters.
     labels : tuple of str
         Classes.
-    start_weights, device
-        As for `napari_coldatoms.clouds.train.train`.
+    start_weights : path or "coco", optional
+        As for `napari_coldatoms.clouds.train.train`, and so is the device.
+    device : "auto", "cpu", "cuda" or "mps"
+        Where to compute.
     about : dict
         What the cards of the weights say besides the recipe.
     progress : callable, optional
