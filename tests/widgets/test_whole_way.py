@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,16 +122,3 @@ def test_a_file_that_is_no_camera_file_is_told_and_opens_nothing(viewer, tmp_pat
     with pytest.raises(napari_coldatoms.ReadError, match=r"broken\.tif: expected .* found"):
         viewer.open(str(broken), plugin="napari-coldatoms")
     assert len(viewer.layers) == 0
-
-
-def test_the_widgets_load_no_network_library() -> None:
-    """torch beside an OpenGL window ends in a segmentation fault."""
-    code = (
-        "import sys\n"
-        "import napari_coldatoms.widgets.detect_clouds, napari_coldatoms.widgets.raw_frames\n"
-        "print(sorted({'torch', 'torchvision', 'sklearn'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert done.stdout.strip() == "[]"
