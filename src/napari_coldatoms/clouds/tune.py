@@ -104,7 +104,7 @@ def tune(
                 raise
             own.tell(held, value, time.monotonic() - start, attempt.notes)
             if progress is not None:
-                progress(own.trials()[held.number])
+                progress(next(each for each in own.trials() if each.number == held.number))
         found = own.begun()[:trials]
         finished = len(found) == trials and all(each.is_settled for each in found)
         return Tuning(space, own.trials(), finished)

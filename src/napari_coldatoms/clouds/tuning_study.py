@@ -82,7 +82,9 @@ class TuningStudy:
 
     def trials(self) -> tuple[Trial, ...]:
         """Return the trials that were begun, by any process, as plain values."""
-        return tuple(map(self._plain, self.begun()))
+        known = map(self._plain, self.begun())
+        # entries that no process has chosen anything for are there for a tuning of more trials
+        return tuple(each for each in known if each.hyperparameters or each.state != "stopped")
 
     def next(self, trials: int) -> Held | None:
         """Return what to work on so that there are so many trials; None for nothing.
