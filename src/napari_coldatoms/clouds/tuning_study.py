@@ -82,9 +82,12 @@ class TuningStudy:
 
     def trials(self) -> tuple[Trial, ...]:
         """Return the trials that were begun, by any process, as plain values."""
-        known = map(self._plain, self.begun())
-        # entries that no process has chosen anything for are there for a tuning of more trials
-        return tuple(each for each in known if each.hyperparameters or each.state != "stopped")
+        # what was left before anything was chosen is there for a tuning of more trials
+        return tuple(
+            self._plain(each)
+            for each in self.begun()
+            if each.values is not None or not each.latest.user_attrs.get(STOPPED)
+        )
 
     def next(self, trials: int) -> Held | None:
         """Return what to work on so that there are so many trials; None for nothing.
