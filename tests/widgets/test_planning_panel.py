@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -113,12 +114,18 @@ def test_without_a_fit_nothing_is_planned(panel, planned, known) -> None:
     assert panel.curve is None
 
 
-def test_what_is_impossible_is_said(panel, planned, known, monkeypatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise ValueError("expected an error that can be reached, found 0.01")
+@pytest.mark.parametrize("last", ["events_needed", "predicted_errors"])
+def test_what_is_impossible_is_said(panel, planned, known, monkeypatch, last) -> None:
+    def refuse_after(seconds: float):
+        def refuse(*_: object, **__: object) -> None:
+            time.sleep(seconds)
+            raise ValueError("expected an error that can be reached, found 0.01")
 
-    monkeypatch.setattr("napari_coldatoms.widgets.planning.events_needed", refuse)
-    monkeypatch.setattr("napari_coldatoms.widgets.planning.predicted_errors", refuse)
+        return refuse
+
+    for name in ("events_needed", "predicted_errors"):
+        refuse = refuse_after(0.2 * (name == last))
+        monkeypatch.setattr(f"napari_coldatoms.widgets.planning.{name}", refuse)
     panel.set_state(known, SHARES)
     planned(panel)
     assert "No number of shots is enough" in panel.needed_label.text()

@@ -39,6 +39,7 @@ class PlanningPanel(QWidget):
         self._exposure: float | None = None
         self._needed: int | None = None
         self._curve: ErrorByExposure | None = None
+        self._no_exposure = False
         self._waiting = False
 
         self.error_number = number(
@@ -197,6 +198,7 @@ class PlanningPanel(QWidget):
 
     def _on_changed(self, *_: object) -> None:
         self._curve = None
+        self._no_exposure = False
         self._on_error()
 
     def _on_error(self, *_: object) -> None:
@@ -227,7 +229,8 @@ class PlanningPanel(QWidget):
         if self._waiting or self._known is None:
             return
         self._curve = found if isinstance(found, ErrorByExposure) else None
-        self._tell_exposure(failed=self._curve is None)
+        self._no_exposure = self._curve is None
+        self._tell_exposure()
 
     def _tell(self, *, failed: bool = False) -> None:
         self.needed_label.setText(self._needed_words(failed))
@@ -252,13 +255,13 @@ class PlanningPanel(QWidget):
             words += ", if all atom numbers are equally frequent"
         return words + "."
 
-    def _tell_exposure(self, *, failed: bool = False) -> None:
+    def _tell_exposure(self) -> None:
         curve, shots = self._curve, self._needed
         self.plot.show_curve(curve, 1.0 if shots is None else 1 / math.sqrt(shots))
         self.plot.setVisible(self._known is not None)
         if curve is None:
             words = "" if self._known is None else "Computing the best exposure …"
-            if failed:
+            if self._no_exposure:
                 words = "No exposure can be recommended with these controls."
             self.exposure_label.setText(words)
             return
