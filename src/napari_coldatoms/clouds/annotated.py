@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.clouds.dataset import Sample
+from napari_coldatoms.clouds.patch import extent
 
 __all__ = ["Annotated", "DatasetError", "Split", "export_labels", "labels_to_masks"]
 
@@ -93,12 +94,6 @@ class Annotated:
         """Return what a network is trained with; a cloud's box is the extent of its mask."""
         boxes = np.array([extent(mask) for mask in self.masks], dtype=np.float64).reshape(-1, 4)
         return Sample(self.picture, boxes, self.labels, self.masks)
-
-
-def extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Return the pixel edges ``y0, x0, y1, x1`` of a mask with pixels."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def export_labels(annotated: Annotated) -> dict[str, NDArray[np.uint16]]:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.atomic import replacing
-from napari_coldatoms.clouds.annotated import SPLITS, Annotated, DatasetError, Split, extent
+from napari_coldatoms.clouds.annotated import SPLITS, Annotated, DatasetError, Split
+from napari_coldatoms.clouds.patch import extent
 from napari_coldatoms.clouds.run_lengths import decode, encode
 
 FORMAT = "napari-coldatoms dataset 1"

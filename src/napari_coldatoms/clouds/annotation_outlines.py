@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_coldatoms.clouds.annotation_rule import ellipse_in, masks_by_rule
+from napari_coldatoms.clouds.annotation_rule import masks_by_rule
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.run_lengths import decode
 
@@ -114,7 +114,7 @@ def masks_of(
             y0, x0, y1, x1 = (max(math.ceil(edge - 0.5), 0) for edge in outline.box)
             masks[n, y0:y1, x0:x1] = True
         elif outline.box is not None:
-            masks[n] = ellipse_in(outline.box).mask(shape)
+            masks[n] = Gaussian2D.in_box(outline.box).mask(shape)
             if masks[n].any():
                 open_boxes.append(n)
     if boxes == "rule" and open_boxes:

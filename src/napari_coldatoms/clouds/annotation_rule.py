@@ -87,7 +87,7 @@ def masks_by_rule(picture: Any, boxes: Any, *, rounds: int = 2) -> list[RuleResu
     given = _checked(boxes, pixels.shape)
     if rounds < 1:
         raise ValueError(f"expected at least one round, found {rounds}")
-    drawn = [ellipse_in(box) for box in given]
+    drawn = [replace(Gaussian2D.in_box(box), peak=math.nan, background=math.nan) for box in given]
     shapes = list(drawn)
     fits: list[GaussianFit] = []
     for _ in range(rounds):
@@ -114,20 +114,6 @@ def expansions(boxes: Sequence[Sequence[float]] | NDArray[np.float64]) -> list[f
         # boxes are apart if they are along one of the axes
         factors.append(float(np.clip(apart.max(axis=1).min(), 1.0, _EXPANSION)))
     return factors
-
-
-def ellipse_in(box: Sequence[float]) -> Gaussian2D:
-    """Return the ellipse in a box of pixel edges, without peak and background."""
-    y0, x0, y1, x1 = (float(edge) for edge in box)
-    # from edges to centres of pixels
-    return Gaussian2D(
-        (x0 + x1 - 1) / 2,
-        (y0 + y1 - 1) / 2,
-        (x1 - x0) / 2,
-        (y1 - y0) / 2,
-        peak=math.nan,
-        background=math.nan,
-    )
 
 
 def _checked(boxes: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:

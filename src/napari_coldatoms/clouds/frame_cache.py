@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from napari_coldatoms.atomic import replacing
 from napari_coldatoms.clouds.dataset import Sample, sample_of
 from napari_coldatoms.clouds.network_input import network_shape, resized
+from napari_coldatoms.clouds.patch import extent
 from napari_coldatoms.clouds.simulate_frames import Kind, simulate_frame
 from napari_coldatoms.clouds.simulate_kinds import LABELS
 
@@ -177,7 +178,7 @@ def _kept(sample: Sample) -> dict[str, NDArray[Any]]:
     windows, patches = [], []
     for mask in sample.masks:
         soft = np.rint(255 * resized(mask.astype(np.float32), shape)).astype(np.uint8)
-        window = _extent(soft)
+        window = extent(soft)
         windows.append(window)
         patches.append(soft[window[0] : window[2], window[1] : window[3]].ravel())
     return {
@@ -189,13 +190,6 @@ def _kept(sample: Sample) -> dict[str, NDArray[Any]]:
         "windows": np.array(windows, dtype=np.int32).reshape(-1, 4),
         "patches": np.concatenate([*patches, np.zeros(0, dtype=np.uint8)]),
     }
-
-
-def _extent(mask: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return 0, 0, 0, 0
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def _is_there(part: _Part) -> bool:

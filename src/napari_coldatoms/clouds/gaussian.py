@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -40,6 +41,13 @@ class Gaussian2D:
     theta: float = 0.0
     peak: float = 1.0
     background: float = 0.0
+
+    @classmethod
+    def in_box(cls, box: Sequence[float]) -> Gaussian2D:
+        """Return the ellipse in a box of pixel edges ``(y0, x0, y1, x1)``."""
+        y0, x0, y1, x1 = (float(edge) for edge in box)
+        # from edges to centres of pixels: the first pixel spans [0, 1)
+        return cls((x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2, (x1 - x0) / 2, (y1 - y0) / 2)
 
     @classmethod
     def from_covariance(

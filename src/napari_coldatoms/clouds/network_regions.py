@@ -37,7 +37,8 @@ def region_of(detection: Detection, shape: tuple[int, int]) -> tuple[Region, Gau
     (y, x), soft = detection.soft_mask(shape)
     inside = soft >= _INSIDE
     if not inside.any():
-        gaussian = _ellipse_in(detection.box)
+        box = Gaussian2D.in_box(detection.box)
+        gaussian = replace(box, wx=max(box.wx, 1.0), wy=max(box.wy, 1.0))
         rows, columns = gaussian.window(shape)
         inside = gaussian.mask(shape)[rows, columns]
         y, x = rows.start, columns.start
@@ -63,14 +64,6 @@ def _region(inside: NDArray[np.bool_], offset: tuple[int, int], score: float) ->
     part = Patch.of(inside)
     place = offset[0] + part.offset[0], offset[1] + part.offset[1]
     return Region(np.ascontiguousarray(part.pixels), place, score, _CONTOUR)
-
-
-def _ellipse_in(box: tuple[float, float, float, float]) -> Gaussian2D:
-    y0, x0, y1, x1 = box
-    # edges to centres of pixels: the first pixel spans [0, 1)
-    return Gaussian2D(
-        (x0 + x1) / 2 - 0.5, (y0 + y1) / 2 - 0.5, max((x1 - x0) / 2, 1.0), max((y1 - y0) / 2, 1.0)
-    )
 
 
 def _pixel_at(gaussian: Gaussian2D, shape: tuple[int, int]) -> tuple[int, int]:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def extent(mask: NDArray[Any]) -> tuple[int, int, int, int]:
+    """Return the pixel edges ``y0, x0, y1, x1`` of what is not zero; all 0 where nothing is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return 0, 0, 0, 0
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 @dataclass(frozen=True)
@@ -26,11 +35,8 @@ class Patch:
     @classmethod
     def of(cls, mask: NDArray[np.bool_]) -> Patch:
         """Return the part of a mask on the whole frame that has pixels."""
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if not rows.size:
-            return cls((0, 0), np.zeros((0, 0), dtype=bool))
-        y, x = int(rows[0]), int(columns[0])
-        return cls((y, x), mask[y : rows[-1] + 1, x : columns[-1] + 1])
+        y0, x0, y1, x1 = extent(mask)
+        return cls((y0, x0), mask[y0:y1, x0:x1])
 
     @property
     def area(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_coldatoms.clouds.exposure import Picture
 from napari_coldatoms.clouds.gaussian import Gaussian2D
+from napari_coldatoms.clouds.patch import extent
 from napari_coldatoms.clouds.simulate_kinds import MIN_MAJOR
 from napari_coldatoms.clouds.simulate_raw import Absorption, Fluorescence
 from napari_coldatoms.clouds.simulate_scenes import Scene
@@ -113,15 +114,6 @@ def _instance(
     inside = box[0] >= 0 and box[1] >= 0 and box[2] <= heights.shape[0]
     cut = not (inside and box[3] <= heights.shape[1]) or pixels < int(view.mask.sum())
     if cut or not view.ellipse:
-        box = _extent(mask, view.window)
+        (y, x), (y0, x0, y1, x1) = view.window[:2], extent(mask)
+        box = float(y + y0), float(x + x0), float(y + y1), float(x + x1)
     return Instance(cloud.label, cloud.shape, view.gaussian, box, view.window, mask, signal, cut)
-
-
-def _extent(mask: NDArray[np.bool_], window: Window) -> tuple[float, float, float, float]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        float(window[0] + rows[0]),
-        float(window[1] + columns[0]),
-        float(window[0] + rows[-1] + 1),
-        float(window[1] + columns[-1] + 1),
-    )
