@@ -13,7 +13,7 @@ from napari_coldatoms.analyses.count_files import read_controls
 from napari_coldatoms.analyses.count_images import CountSites, read_labels
 from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, NOTHING, UsageError
-from napari_coldatoms.cli.report import print_table
+from napari_coldatoms.cli.report import print_table, tell_failure
 from napari_coldatoms.readers.count_meaning import Layout
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def count_in_images(
     try:
         result = _count(files, analysis, level)
     except (ValueError, OSError) as error:
-        print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+        tell_failure(error)
         return NOTHING
     written: list[Path] = []
     if output is not None and output.suffix.lower() == ".csv" and shots is None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from cyclopts import Parameter
 
 from napari_coldatoms.analyses.make_picture import MakePicture
-from napari_coldatoms.cli import DONE, NOTHING, PARTLY, UsageError
+from napari_coldatoms.cli import DONE, NOTHING, PARTLY
 from napari_coldatoms.cli.flags import build, flags
-from napari_coldatoms.cli.report import progress_bar
+from napari_coldatoms.cli.names import check_output
+from napari_coldatoms.cli.report import progress_bar, tell_failure
 
 if TYPE_CHECKING:
     from napari_coldatoms.clouds.annotation_check import SetCheck
@@ -117,8 +118,7 @@ def _imported(
 ) -> int:
     from napari_coldatoms.clouds.annotations import DatasetError
 
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output: expected a folder, found the file {output}")
+    check_output(output)
     notes: list[str] = []
     try:
         with progress_bar(quiet, "pictures") as progress:
@@ -136,7 +136,7 @@ def _imported(
 
 
 def _failed(error: Exception) -> int:
-    print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+    tell_failure(error)
     return NOTHING
 
 

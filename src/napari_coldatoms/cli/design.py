@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from napari_coldatoms.atomic import replacing
-from napari_coldatoms.backend.tables import check_suffix, write_table
+from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, UsageError
+from napari_coldatoms.cli.names import check_name, check_tables
 from napari_coldatoms.cli.report import print_table
 from napari_coldatoms.cli.values import numbers
 
@@ -89,7 +90,8 @@ def design(
         for name, text in given.items()
         if text is not None
     }
-    _check_names(output, plot)
+    check_tables({"output": output})
+    check_name("plot", plot, _PICTURES)
     try:
         table = lattice.design(**values)
         figure = None if plot is None else _draw(table, method)
@@ -111,20 +113,6 @@ def _draw(table: pd.DataFrame, method: Any) -> Figure:
     from napari_coldatoms.analyses.plots import plot_design
 
     return plot_design(table, method=method)
-
-
-def _check_names(output: Path | None, plot: Path | None) -> None:
-    """Look before the work, not after it, whether its results can be written."""
-    for path in (output, plot):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path}: expected an existing folder, found no {path.parent}")
-    if output is not None:
-        try:
-            check_suffix(output)
-        except ValueError as error:
-            raise UsageError(f"--output: {error}") from error
-    if plot is not None and plot.suffix.lower() not in _PICTURES:
-        raise UsageError(f"--plot: {plot}: expected a name ending in .png, .pdf or .svg")
 
 
 def _print(table: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from napari_coldatoms.atomic import replacing
 from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, UsageError
+from napari_coldatoms.cli.names import check_output
 from napari_coldatoms.cli.report import progress_bar
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def evaluate(
         raise UsageError(f"--frames: expected 1 to {most}, found {frames}")
     if unseeded < 0:
         raise UsageError(f"--unseeded: expected no negative number, found {unseeded}")
-    if output is not None and output.exists() and not output.is_dir():
-        raise UsageError(f"--output: expected a folder, found the file {output}")
+    if output is not None:
+        check_output(output)
     if weights is not None and method.startswith("threshold"):
         raise UsageError(f"--weights: expected a method with a network, found {method!r}")
     try:

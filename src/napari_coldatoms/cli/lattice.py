@@ -35,7 +35,7 @@ from napari_coldatoms.cli.commands import (
 )
 from napari_coldatoms.cli.flags import build, flags
 from napari_coldatoms.cli.names import check_folder
-from napari_coldatoms.cli.report import progress_bar
+from napari_coldatoms.cli.report import progress_bar, tell_failure
 from napari_coldatoms.images.stack import StackError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def calibrate(
                 progress=progress,
             )
         except ValueError as error:
-            print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+            tell_failure(error)
             return NOTHING
     written = save_calibration(found, output)
     for name, text in told(found):
@@ -181,18 +181,15 @@ def _read(
     """Return all images as one stack; None, with the reason on stderr, where there is none."""
     stacks, errors = readers.read_many(files, siblings=False)
     for error in errors:
-        print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+        tell_failure(error)
     if not stacks:
         return None
     if len(stacks) > 1:
         kinds = ", ".join(f"{stack.name} ({'×'.join(map(str, stack.shape))})" for stack in stacks)
-        print(
-            f"failed: expected images of one kind and size, found {len(stacks)}: {kinds}",
-            file=sys.stderr,
-        )
+        tell_failure(f"expected images of one kind and size, found {len(stacks)}: {kinds}")
         return None
     try:
         return to_analyse(analysis, picture, stacks[0])
     except StackError as error:
-        print(f"failed: {error}", file=sys.stderr)
+        tell_failure(error)
         return None

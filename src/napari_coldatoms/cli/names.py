@@ -17,6 +17,12 @@ def check_folder(path: Path) -> None:
         raise UsageError(f"{path}: expected an existing folder, found no {path.parent}")
 
 
+def check_output(folder: Path) -> None:
+    """Raise `UsageError` where ``--output`` is a file, not a folder that is or can be made."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--output: expected a folder, found the file {folder}")
+
+
 def check_tables(tables: Mapping[str, Path | None]) -> None:
     """Raise `UsageError` where tables cannot be written, by their flags."""
     for flag, path in tables.items():

@@ -39,6 +39,11 @@ def progress_bar(quiet: bool, unit: str = "files") -> Iterator[Callable[[int, in
         yield progress
 
 
+def tell_failure(error: Exception | str) -> None:
+    """Say on stderr, in one line, why there is no result."""
+    print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+
+
 def print_table(table: pd.DataFrame, columns: Mapping[str, str] | None = None) -> None:
     """Print a table: the main columns for a person, CSV with all of them for another program.
 

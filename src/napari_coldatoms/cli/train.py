@@ -12,12 +12,17 @@ from cyclopts import Parameter
 
 from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, UsageError
 from napari_coldatoms.cli.interrupts import interruptible
-from napari_coldatoms.cli.report import progress_bar
+from napari_coldatoms.cli.names import check_output
+from napari_coldatoms.cli.report import progress_bar, tell_failure
 from napari_coldatoms.cli.training_pictures import (
     FRAMES,
     HELD_OUT,
     PAPER_SHARE,
     Data,
+    Dataset,
+    Device,
+    Quiet,
+    Workers,
     changed,
     recipe_flags,
     start_of,
@@ -38,9 +43,7 @@ def train(
     output: Annotated[
         Path, Parameter(alias="-o", help="folder for weights, checkpoint and simulated frames")
     ],
-    dataset: Annotated[
-        Path | None, Parameter(help="folder of annotated pictures to train on and to judge by")
-    ] = None,
+    dataset: Dataset = None,
     recipe: Annotated[
         Literal["own", "shots", "paper"] | None,
         Parameter(
@@ -77,16 +80,12 @@ def train(
             "`random`. By default `shipped` with a dataset and the small network, else `random`"
         ),
     ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where it computes")
-    ] = "auto",
+    device: Device = "auto",
     resume: Annotated[
         bool, Parameter(help="go on from the checkpoint in the folder, if there is one")
     ] = True,
-    workers: Annotated[int, Parameter(help="how many processes simulate frames")] = 1,
-    quiet: Annotated[
-        bool, Parameter(alias="-q", negative=(), help="no progress, no scores")
-    ] = False,
+    workers: Workers = 1,
+    quiet: Quiet = False,
     changes: Annotated[_Changes, Parameter(name="*")] = _Changes(),  # noqa: B008
 ) -> int:
     """Train a network that finds clouds on simulated frames, or on pictures of your own.
@@ -94,8 +93,7 @@ def train(
     What was stopped goes on where it was when the command is given again. Ctrl-C stops after the
     current step.
     """
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output: expected a folder, found the file {output}")
+    check_output(output)
     own = dataset is not None
     base = RECIPES[recipe or ("shots" if own else "own")]
     wanted = changed(base, changes, own_pictures=own)
@@ -135,7 +133,7 @@ def _trained(
     except (CheckpointError, WeightsError) as error:
         raise UsageError(str(error)) from error
     except (TrainingError, ValueError, OSError) as error:
-        print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+        tell_failure(error)
         return None
 
 

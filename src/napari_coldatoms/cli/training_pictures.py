@@ -1,11 +1,13 @@
-"""What the commands that train share: pictures to train on, a recipe, weights to start from."""
+"""What the commands that train share: flags, pictures, a recipe, weights to start from."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, fields, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from napari_coldatoms.backend.analysis import ParameterError, from_dict, parameters, to_dict
 from napari_coldatoms.cli import UsageError
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 
 # without a dataset: frames to train on, the share of the paper's, frames to judge by
 FRAMES, PAPER_SHARE, HELD_OUT = 20_000, 0.4, 120
+
+Dataset = Annotated[
+    Path | None, Parameter(help="folder of annotated pictures to train on and to judge by")
+]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where it computes")]
+Workers = Annotated[int, Parameter(help="how many processes simulate frames")]
+Quiet = Annotated[bool, Parameter(alias="-q", negative=(), help="no progress, no scores")]
 
 
 def recipe_flags(group: str, *, without: frozenset[str] = frozenset()) -> Any:

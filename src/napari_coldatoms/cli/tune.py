@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
@@ -15,10 +15,15 @@ from napari_coldatoms.atomic import replacing
 from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, UsageError
 from napari_coldatoms.cli.interrupts import interruptible
-from napari_coldatoms.cli.report import progress_bar
+from napari_coldatoms.cli.names import check_output
+from napari_coldatoms.cli.report import progress_bar, tell_failure
 from napari_coldatoms.cli.training_pictures import (
     HELD_OUT,
     PAPER_SHARE,
+    Dataset,
+    Device,
+    Quiet,
+    Workers,
     changed,
     recipe_flags,
     start_of,
@@ -45,9 +50,7 @@ def tune(
     output: Annotated[
         Path, Parameter(alias="-o", help="folder for table, figure and the trainings of the trials")
     ],
-    dataset: Annotated[
-        Path | None, Parameter(help="folder of annotated pictures to train on and to judge by")
-    ] = None,
+    dataset: Dataset = None,
     frames: Annotated[
         int | None,
         Parameter(help="how many simulated frames to train on, or to mix into a dataset"),
@@ -85,13 +88,9 @@ def tune(
             "network, else `random`"
         ),
     ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], Parameter(help="where it computes")
-    ] = "auto",
-    workers: Annotated[int, Parameter(help="how many processes simulate frames")] = 1,
-    quiet: Annotated[
-        bool, Parameter(alias="-q", negative=(), help="no progress, no scores")
-    ] = False,
+    device: Device = "auto",
+    workers: Workers = 1,
+    quiet: Quiet = False,
     changes: Annotated[_Changes, Parameter(name="*")] = _Changes(),  # noqa: B008
 ) -> int:
     """Look for learning rate, momentum and decay of a training by Bayesian optimisation.
@@ -129,7 +128,7 @@ def tune(
         except (TuningError, CheckpointError) as error:
             raise UsageError(str(error)) from error
         except (ValueError, OSError) as error:
-            print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
+            tell_failure(error)
             return NOTHING
     if not quiet:
         _say(found, recipe, [output / name for name in (_TABLE, _FIGURE)], stopped.is_set())
@@ -139,8 +138,7 @@ def tune(
 
 
 def _check(output: Path, trials: int, sobol: int, validation: int | None) -> None:
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output: expected a folder, found the file {output}")
+    check_output(output)
     least = (("trials", trials, 1), ("sobol", sobol, 0), ("validation", validation, 1))
     for flag, value, low in least:
         if value is not None and value < low:
