@@ -96,6 +96,31 @@ def test_a_name_says_that_it_is_a_picture_already(tmp_path):
     assert stack.attrs["kind"] == "optical_depth"
 
 
+@pytest.mark.parametrize("n", [2, 3, 4, 6, 9])
+def test_pictures_with_noise_around_zero_are_no_raw_frames(tmp_path, n):
+    rng = np.random.default_rng(n)
+    data = rng.normal(0, 0.05, (n, 40, 50)).astype(np.float32)
+    # brightness alone would speak for repeated triplets, and for the layouts of 2 and 4 frames
+    data[:, 10:30, 10:30] += np.resize([1.0, 1.0, 0.2] if n % 3 == 0 else [1.0, 0.1], n)[
+        :, None, None
+    ]
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack")
+    (stack,) = read(tmp_path / "a.tif")
+    assert stack.dims == ("shot", "y", "x")
+    assert "negative values" in stack.attrs["roles_reason"]
+    np.testing.assert_array_equal(stack, data)
+
+
+def test_raw_frames_with_the_offset_subtracted_stay_raw(tmp_path):
+    rng = np.random.default_rng(0)
+    light = rng.poisson(300, (2, 40, 50)).astype(np.float32)
+    dark = rng.normal(0, 4, (1, 40, 50)).astype(np.float32)
+    data = np.concatenate([light, dark])
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack")
+    (stack,) = read(tmp_path / "a.tif")
+    assert tuple(stack.frame.values) == ("atoms", "probe", "dark")
+
+
 def test_four_axes(tmp_path, triplet):
     data = np.stack([triplet, triplet + 1])
     tifffile.imwrite(tmp_path / "a.tif", data, metadata={"axes": "TCYX"}, photometric="minisblack")

@@ -74,6 +74,9 @@ _LAYOUTS: dict[int, tuple[tuple[str, ...], ...]] = {
     8: ((*_JUNK, *_TRIPLET, *_TRIPLET),),
 }
 
+# share of negative pixels that defects and subtracted offsets leave in frames with light
+_FEW = 0.02
+
 _TOKEN = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -243,10 +246,27 @@ def assign_roles(stack: xr.DataArray, roles: Sequence[str]) -> xr.DataArray:
 
 def brightness_of(frames: xr.DataArray) -> list[float]:
     """Return the mean counts of each frame along the first axis, from a coarse grid of pixels."""
+    return _means(coarse_grid(frames))
+
+
+def are_below_zero(frames: xr.DataArray) -> bool:
+    """Return whether each frame along the first axis has negative values in more than a few pixels.
+
+    Noise on the empty parts of finished pictures gives them. Of raw frames at least those with
+    light have none, also where an offset has been subtracted.
+    """
+    return min(_means(coarse_grid(frames) < 0)) > _FEW
+
+
+def coarse_grid(frames: xr.DataArray) -> xr.DataArray:
+    """Return every so many pixels of frames, at least 128 along both axes, in memory."""
     stride = max(1, min(frames.shape[-2:]) // 128)
-    coarse = frames[..., ::stride, ::stride].astype(float)
-    rest = tuple(dim for dim in coarse.dims if dim != coarse.dims[0])
-    return [float(value) for value in coarse.mean(rest).values]
+    return frames[..., ::stride, ::stride].astype(float).compute()
+
+
+def _means(frames: xr.DataArray) -> list[float]:
+    rest = tuple(dim for dim in frames.dims if dim != frames.dims[0])
+    return [float(value) for value in frames.mean(rest).values]
 
 
 def _roles_by_words(names: Sequence[str]) -> tuple[tuple[str, ...], int]:

@@ -13,7 +13,9 @@ import xarray as xr
 
 from napari_coldatoms.images.roles import (
     RoleGuess,
+    are_below_zero,
     brightness_of,
+    coarse_grid,
     guess_roles,
     guess_roles_from_count,
     role_of_name,
@@ -111,8 +113,12 @@ def stack_of_file(plain: Plain, name: str, *, series: bool = False) -> xr.DataAr
         coords = plain.coords if own == "unknown" else {**plain.coords, "frame": own}
         return make_stack(data, name=name, coords=coords, attrs=attrs, pixel_size=plain.pixel_size)
     frames = data if data.ndim == 3 else data[0]
-    dims = ("frame", "y", "x")
-    guess = guess_roles_from_count(len(frames), brightness_of(xr.DataArray(frames, dims=dims)))
+    listed = coarse_grid(xr.DataArray(frames, dims=("frame", "y", "x")))
+    if are_below_zero(listed):
+        reason = f"{len(frames)} frames, all with negative values, which light never gives"
+        guess = RoleGuess(("unknown",) * len(frames), False, reason)
+    else:
+        guess = guess_roles_from_count(len(frames), brightness_of(listed))
     return guessed_stack(plain, data, guess, name)
 
 
