@@ -223,7 +223,7 @@ def annotate() -> np.ndarray:
             for place in zip(rows, columns, strict=True):
                 layer.paint(place, layer.selected_label)
         widget.classes.select("ODT")
-        widget.fit_outlines()
+        widget.painting.fit_outlines()
         finished(widget)
         return whole(viewer)
 

@@ -15,8 +15,8 @@ from qtpy.QtCore import QPoint, Qt
 from napari_coldatoms.analyses.annotation_recovery import read_unsaved
 from napari_coldatoms.clouds.annotations import open_set
 from napari_coldatoms.images.stack import METADATA_KEY
-from napari_coldatoms.widgets import annotation_session
-from napari_coldatoms.widgets.annotation_session import unsaved_folder
+from napari_coldatoms.widgets import annotation_autosave
+from napari_coldatoms.widgets.annotation_autosave import unsaved_folder
 from napari_coldatoms.widgets.annotation_shot import EMPTY_KEY, NEXT_KEY, PREVIOUS_KEY
 
 PLUGIN = "napari-coldatoms"
@@ -24,7 +24,7 @@ PLUGIN = "napari-coldatoms"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(annotation_session, "WRITE_DELAY", 300)
+    monkeypatch.setattr(annotation_autosave, "WRITE_DELAY", 300)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_layers_lie_where_the_image_lies_one_for_each_class(
     source = add(series, translate=(0, 100, 200))
     assert annotate.layer == source
     annotate.session.add_class("ODT")
-    annotate._show()
+    annotate.show_session()
     annotate.classes.chosen.emit("ODT")
     annotate.session.rename_class("cloud", "MOT", saved=False)
     layer = paint(annotate, "MOT", (1,), (40, 40), 8)
@@ -106,7 +106,7 @@ def test_painted_shots_are_saved_and_come_back(
 ) -> None:
     source = add(series)
     folder = tmp_path / "my set"
-    annotate.folder.value = str(folder)
+    annotate.dataset.folder.value = str(folder)
     layer = paint(annotate, "cloud", (0,), (40, 38), 10)
     paint(annotate, "cloud", (0,), (60, 96), 7)
     annotate.session.go_to((2,))
@@ -118,7 +118,7 @@ def test_painted_shots_are_saved_and_come_back(
         pos=QPoint(8, annotate.shot.empty_check.height() // 2),
     )
     qtbot.waitUntil(lambda: "2 of 3 shots done, 2 not saved" in annotate.shot.label.text())
-    press(qtbot, annotate.save_button)
+    press(qtbot, annotate.dataset.save_button)
     finished(annotate)
     assert "Saved 2 shots into “my set”" in annotate.status.text()
     dataset = open_set(folder)
@@ -146,7 +146,7 @@ def test_painted_shots_are_saved_and_come_back(
     # what is erased is taken out
     shown[0] = 0
     viewer.layers["cloud of series"].refresh()
-    press(qtbot, annotate.save_button)
+    press(qtbot, annotate.dataset.save_button)
     finished(annotate)
     assert len(open_set(folder)) == 1
     assert messages() == ""
@@ -253,18 +253,18 @@ def test_shapes_and_labels_are_taken_into_their_classes(
         units=source.units,
     )
     viewer.layers.selection.active = shapes
-    assert annotate.import_layer.layer == shapes
+    assert annotate.painting.layer.layer == shapes
     viewer.dims.set_point(0, 1)
-    press(qtbot, annotate.import_button)
+    press(qtbot, annotate.painting.take_button)
     finished(annotate)
     assert "Took 1 cloud" in annotate.status.text()
     odt = viewer.layers["ODT of series"].data
     rows, columns = np.indices(series.shape[1:])
     truth = ((rows - 40) / 10) ** 2 + ((columns - 38) / 15) ** 2 <= 1
     np.testing.assert_array_equal(odt[1] > 0, truth)
-    annotate.import_scope.setCurrentText("all shots")
+    annotate.painting.scope.setCurrentText("all shots")
     annotate.classes.select("cloud")
-    press(qtbot, annotate.import_button)
+    press(qtbot, annotate.painting.take_button)
     finished(annotate)
     assert "Took 1 cloud" in annotate.status.text()
     assert "1 cloud left out" in annotate.status.text()
@@ -278,7 +278,7 @@ def test_shapes_and_labels_are_taken_into_their_classes(
     flat[70:80, 10:20] = 5
     labels = viewer.add_labels(flat, name="mine")
     viewer.layers.selection.active = labels
-    press(qtbot, annotate.import_button)
+    press(qtbot, annotate.painting.take_button)
     finished(annotate)
     shot = session.shown_shot()
     assert (viewer.layers["cloud of series"].data[shot][70:80, 10:20] > 0).all()
@@ -290,7 +290,7 @@ def test_a_mask_of_the_wrong_size_is_told_kindly(
     add(series)
     viewer.add_labels(np.ones((50, 60), int), name="mine")
     viewer.layers.selection.active = viewer.layers["mine"]
-    press(qtbot, annotate.import_button)
+    press(qtbot, annotate.painting.take_button)
     finished(annotate)
     assert (
         "“mine” is 50 x 60, “series” 3 x 96 x 128: labels must have the size of the image"
@@ -314,7 +314,7 @@ def test_the_rule_draws_outlines_and_can_be_undone(
     layer = paint(annotate, "cloud", (0,), (40, 38), 8)
     paint(annotate, "cloud", (0,), (60, 96), 6)
     rough = layer.data.copy()
-    press(qtbot, annotate.rule_button)
+    press(qtbot, annotate.painting.rule_button)
     finished(annotate, 300_000)
     assert "Drew 2 outlines at 1/e² of the fit." in annotate.status.text()
     from napari_coldatoms.clouds.gaussian import Gaussian2D
@@ -335,11 +335,11 @@ def test_classes_are_added_renamed_and_removed_with_the_dataset(
     qtbot, viewer, annotate, add, series, finished, tmp_path
 ) -> None:
     add(series)
-    annotate.folder.value = str(tmp_path / "set")
+    annotate.dataset.folder.value = str(tmp_path / "set")
     paint(annotate, "cloud", (0,), (40, 38), 10)
     press(qtbot, annotate.classes.add_button)
     assert annotate.session.notes.classes == ("cloud", "class 2")
-    press(qtbot, annotate.save_button)
+    press(qtbot, annotate.dataset.save_button)
     finished(annotate)
     item = annotate.classes.list.item(0)
     item.setText("bec")
@@ -368,11 +368,11 @@ def test_a_single_picture_its_labels_and_their_export(
     assert layer.units == source.units
     qtbot.waitUntil(lambda: "This picture: 1 cloud, not saved." in annotate.shot.label.text())
     assert not annotate.shot.next_button.isEnabled()
-    annotate.export_labels_to(tmp_path)
+    annotate.dataset.export_labels_to(tmp_path)
     finished(annotate)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "one.cloud.tif"), layer.data)
-    annotate.folder.value = str(tmp_path / "set")
-    press(qtbot, annotate.save_button)
+    annotate.dataset.folder.value = str(tmp_path / "set")
+    press(qtbot, annotate.dataset.save_button)
     finished(annotate)
     assert "Saved the picture into “set”" in annotate.status.text()
     assert len(open_set(tmp_path / "set")) == 1

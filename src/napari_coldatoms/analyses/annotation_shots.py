@@ -247,8 +247,7 @@ def export_tiff(
 
     def pages(number: int, label: str) -> Any:
         for at, shot in enumerate(shots):
-            patch = notes(shot).clouds.get(label)
-            yield np.zeros(size, np.uint16) if patch is None else patch.on(size)
+            yield notes(shot).labels(label, size)
             if progress is not None:
                 progress(number * len(shots) + at + 1, len(classes) * len(shots))
 

@@ -95,6 +95,11 @@ class ShotNotes:
         """Whether there is anything to save: clouds, or the word that there are none."""
         return bool(self.clouds) or self.empty
 
+    def labels(self, name: str, shape: tuple[int, int]) -> NDArray[np.uint16]:
+        """Return what is painted of a class, the label image of a picture of a shape."""
+        patch = self.clouds.get(name)
+        return np.zeros(shape, dtype=LABEL_TYPE) if patch is None else patch.on(shape)
+
     def same(self, other: ShotNotes) -> bool:
         """Tell whether another one says the same."""
         return (

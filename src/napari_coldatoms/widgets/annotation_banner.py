@@ -9,7 +9,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout
 
 from napari_coldatoms.analyses.annotation_recovery import read_unsaved, set_aside
+from napari_coldatoms.widgets.annotation_rescue import recover, unsaved_files
 from napari_coldatoms.widgets.annotation_session import AnnotationSession
+from napari_coldatoms.widgets.annotation_words import many
 from napari_coldatoms.widgets.base import button, row
 
 
@@ -49,14 +51,14 @@ class RecoveryBanner(QFrame):
     def look(self, session: AnnotationSession | None) -> None:
         """Look for painting on the image of a session, and offer the newest."""
         self._session, self._found = session, None
-        for path in session.unsaved_files() if session is not None else []:
+        for path in unsaved_files(session) if session is not None else []:
             try:
                 found = read_unsaved(path)
             except ValueError:
                 continue  # of no use to anybody
             self._found = path
             when = time.strftime("%d %b, %H:%M", time.localtime(found.when))
-            shots = f"{len(found.notes)} shot{'' if len(found.notes) == 1 else 's'}"
+            shots = many(len(found.notes), "shot")
             self.words.setText(f"Painting on this image was never saved: {shots}, {when}")
             break
         self.setVisible(self._found is not None)
@@ -67,7 +69,7 @@ class RecoveryBanner(QFrame):
         if session is None or path is None:
             return
         try:
-            found = session.recover(path)
+            found = recover(session, path)
         except (ValueError, OSError) as error:
             self.failed.emit(error)
             return

@@ -8,6 +8,7 @@ from napari_coldatoms.analyses.annotation_shots import open_dataset
 from napari_coldatoms.clouds.annotations import AnnotatedSet
 from napari_coldatoms.widgets.annotation_jobs import Opened
 from napari_coldatoms.widgets.annotation_session import AnnotationSession
+from napari_coldatoms.widgets.annotation_words import many
 
 
 def turn_to(session: AnnotationSession, folder: str) -> None:
@@ -36,7 +37,7 @@ def adopt(session: AnnotationSession, folder: str, found: Opened | None) -> str:
             session.remove_class(name)
     unsaved = set(notes.unsaved)
     session.put({s: n for s, n in found.notes.items() if s not in unsaved}, saved=True)
-    pictures = f"{found.pictures} picture{'' if found.pictures == 1 else 's'}"
+    pictures = many(found.pictures, "picture")
     return f"“{Path(folder).name}” has {pictures}, {len(found.notes)} of this image."
 
 

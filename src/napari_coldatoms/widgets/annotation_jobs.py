@@ -104,8 +104,4 @@ def fit_outlines(picture: Any, labels: Mapping[str, Any], *, cancel: Callable[[]
 
 def label_images(notes: Annotations, known: ShotNotes) -> dict[str, Any]:
     """Return what is painted in a shot, a label image for each class."""
-    shape = notes.picture_shape
-    return {
-        name: known.clouds[name].on(shape) if name in known.clouds else np.zeros(shape, np.uint16)
-        for name in notes.classes
-    }
+    return {name: known.labels(name, notes.picture_shape) for name in notes.classes}

@@ -104,6 +104,27 @@ def image_shape(source: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in data.shape)
 
 
+def shown_shot(viewer: Any, source: Any, shape: tuple[int, ...]) -> Shot | None:
+    """Return the shot of an image that the sliders show; None where that is outside of it.
+
+    The image's shape is that which is painted on: its data may be new already.
+    """
+    point = np.asarray(viewer.dims.point)[-source.ndim :]
+    if len(point) < source.ndim:
+        return None
+    place = np.rint(np.asarray(source.world_to_data(point))[:-2]).astype(int).tolist()
+    inside = all(0 <= i < n for i, n in zip(place, shape[:-2], strict=True))
+    return tuple(place) if inside else None
+
+
+def go_to_shot(viewer: Any, source: Any, shot: Shot) -> None:
+    """Move the sliders to a shot of an image."""
+    world = source.data_to_world((*shot, 0, 0))
+    first = viewer.dims.ndim - source.ndim
+    for axis, value in enumerate(world[: len(shot)]):
+        viewer.dims.set_point(first + axis, value)
+
+
 def empty_labels(shape: tuple[int, ...]) -> Any:
     """Return labels without any cloud; a large array takes memory only where it is painted."""
     return np.zeros(shape, dtype=LABEL_TYPE)
