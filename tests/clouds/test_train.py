@@ -24,7 +24,8 @@ from napari_coldatoms.clouds.maskrcnn import LABELS, build
 from napari_coldatoms.clouds.recipe import OWN, PAPER, Recipe
 from napari_coldatoms.clouds.score import score_network
 from napari_coldatoms.clouds.train import train
-from napari_coldatoms.clouds.training import CheckpointError
+from napari_coldatoms.clouds.training import CheckpointError, FolderInUseError
+from napari_coldatoms.clouds.training_folder import only_training
 from napari_coldatoms.clouds.weights import WeightsCard, WeightsError, read_card, save_weights
 
 RECIPE = Recipe(
@@ -220,6 +221,12 @@ def test_the_checkpoint_of_another_training_is_refused(broken, samples):
         train(samples, (), other, output=broken.parent, device="cpu")
     with pytest.raises(CheckpointError, match="expected a training with samples 1, found 8"):
         train([samples[0]], (), RECIPE, output=broken.parent, device="cpu")
+
+
+def test_two_trainings_do_not_share_a_folder(samples, tmp_path):
+    with only_training(tmp_path), pytest.raises(FolderInUseError, match="no other training uses"):
+        train(samples, (), RECIPE, output=tmp_path, device="cpu")
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_it_starts_from_weights(trained, samples, tmp_path):

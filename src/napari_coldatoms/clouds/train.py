@@ -15,6 +15,7 @@ from napari_coldatoms.clouds.dataset import Samples
 from napari_coldatoms.clouds.recipe import OWN, Recipe
 from napari_coldatoms.clouds.simulate_kinds import LABELS
 from napari_coldatoms.clouds.training import Progress, Training
+from napari_coldatoms.clouds.training_folder import only_training
 
 __all__ = ["train"]
 
@@ -72,6 +73,8 @@ def train(
         The checkpoint is damaged, or of another training.
     WeightsError
         The start weights are damaged, or of another network.
+    FolderInUseError
+        Another training is at work in `output`.
     TrainingError
         More than twenty steps in a row had no finite loss; single ones are left out.
     """
@@ -85,7 +88,8 @@ def train(
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     where = choose_device(device)
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+    devices = [where] if where.type == "cuda" else []
+    with only_training(folder), torch.random.fork_rng(devices=devices):
         run = TrainingRun(
             training, validation, recipe, folder, tuple(labels), device, dict(about or {})
         )

@@ -6,11 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CheckpointError", "Epoch", "Progress", "Training", "TrainingError"]
+__all__ = [
+    "CheckpointError",
+    "Epoch",
+    "FolderInUseError",
+    "Progress",
+    "Training",
+    "TrainingError",
+]
 
 
 class CheckpointError(ValueError):
     """A file that holds no checkpoint, or that of another training."""
+
+
+class FolderInUseError(OSError):
+    """A folder that another training is writing to."""
 
 
 class TrainingError(RuntimeError):
