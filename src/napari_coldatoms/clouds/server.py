@@ -10,6 +10,8 @@ It reads requests from its standard input and writes replies to its standard out
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import signal
 import threading
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 
 from napari_coldatoms.clouds.network_messages import PipeEnded, greet, receive, send
 from napari_coldatoms.clouds.weights import SHIPPED, WeightsError
+from napari_coldatoms.clouds.without_compiler import without_compiler
 
 if TYPE_CHECKING:
     from napari_coldatoms.clouds.inference import Network
@@ -185,6 +188,9 @@ def main() -> None:
     networks = Networks()
     try:
         greet(replies)
+        # where torch cannot be loaded, the reply to the first request says why
+        with contextlib.suppress(Exception), without_compiler():
+            importlib.import_module("napari_coldatoms.clouds.inference")
         while True:
             send(replies, *answer(networks, *queue.get()))
     except PipeEnded:
