@@ -11,10 +11,11 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_coldatoms.photons.controls import ControlFit
 from napari_coldatoms.photons.histogram import Histogram
+from napari_coldatoms.widgets.captioned_plot import CaptionedPlot
 from napari_coldatoms.widgets.controls import text_label
 from napari_coldatoms.widgets.count_bars import (
     bar_edges,
@@ -23,6 +24,7 @@ from napari_coldatoms.widgets.count_bars import (
     expected_text,
     outline,
 )
+from napari_coldatoms.widgets.plots import colored
 from napari_coldatoms.widgets.stacked_plot import StackedPlot, shade
 
 FloatArray = NDArray[np.float64]
@@ -48,7 +50,7 @@ class _Control:
     words: str
 
 
-class ControlsPlot(QWidget):
+class ControlsPlot(CaptionedPlot):
     """Histograms of controls with their fits.
 
     Parameters
@@ -57,26 +59,23 @@ class ControlsPlot(QWidget):
         napari's theme, such as ``"dark"``.
     """
 
+    plot: _Controls
+
     def __init__(self, theme_id: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("count_controls_plots")
-        self._hovered: float | None = None
-        self.plot = _Controls(theme_id)
-        self.plot.setObjectName("count_controls_plot")
-        self.plot.setToolTip(_TOOLTIP)
-        self.readout = text_label(
+        readout = text_label(
             "count_controls_readout",
             "legend; with the pointer over the plot: shots with these counts, in brackets what the "
             "fit expects",
         )
-        self.readout.setTextFormat(Qt.TextFormat.RichText)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.plot, 1)
-        layout.addWidget(self.readout)
-        self.plot.hovered.connect(self._on_hovered)
-        self._tell()
+        super().__init__(
+            _Controls(theme_id),
+            readout,
+            names=("count_controls_plots", "count_controls_plot"),
+            tooltip=_TOOLTIP,
+            parent=parent,
+        )
+        self.readout = readout
+        self.tell()
 
     def show_controls(
         self, histograms: Sequence[Histogram | None], known: ControlFit | None = None
@@ -92,14 +91,9 @@ class ControlsPlot(QWidget):
         """
         self._hovered = None
         self.plot.show_controls(histograms, known)
-        self._tell()
+        self.tell()
 
-    def set_theme(self, theme_id: str) -> None:
-        """Take the colours of a theme of napari."""
-        self.plot.set_theme(theme_id)
-        self._tell()
-
-    def words_at(self, n: int) -> str:
+    def words_at(self, n: int, /) -> str:
         """Return how many shots of each control have n counts; empty beside all bars."""
         bar = self.plot.bar_of(n)
         if bar is None:
@@ -110,25 +104,18 @@ class ControlsPlot(QWidget):
         for atoms, control in enumerate(self.plot.controls):
             if control is None:
                 continue
-            words = f"{self._sign(atoms)}&nbsp;{atoms}:&nbsp;{control.shots[bar]:.0f}"
+            sign = colored(self.plot.colors.of_atoms(atoms))
+            words = f"{sign}&nbsp;{atoms}:&nbsp;{control.shots[bar]:.0f}"
             if control.expected is not None:
                 words += f"&nbsp;({expected_text(control.expected[bar])})"
             parts.append(words)
         return f"<b>{counts_text(first, last)}</b>, shots: " + " &nbsp;".join(parts)
 
-    def _sign(self, atoms: int) -> str:
-        return f'<span style="color:{self.plot.colors.of_atoms(atoms)}">■</span>'
-
-    def _tell(self) -> None:
-        words = "" if self._hovered is None else self.words_at(round(self._hovered))
-        self.plot.mark_hover(self._hovered if words else None)
-        if not words and any(c is not None and c.expected is not None for c in self.plot.controls):
-            words = "<b>—</b>&nbsp;fit &nbsp;<b>- -</b>&nbsp;atoms lost before the exposure"
-        self.readout.setText(words)
-
-    def _on_hovered(self, x: float | None) -> None:
-        self._hovered = x
-        self._tell()
+    def legend_words(self) -> str:
+        """Return what the lines are."""
+        if not any(c is not None and c.expected is not None for c in self.plot.controls):
+            return ""
+        return "<b>—</b>&nbsp;fit &nbsp;<b>- -</b>&nbsp;atoms lost before the exposure"
 
 
 class _Controls(StackedPlot):

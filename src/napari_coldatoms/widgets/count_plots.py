@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_coldatoms.photons.fit import AtomNumberFit
 from napari_coldatoms.photons.histogram import Histogram
 from napari_coldatoms.photons.thresholds import Thresholds
+from napari_coldatoms.widgets.captioned_plot import CaptionedPlot, keep_two_lines
 from napari_coldatoms.widgets.control_plots import ControlsPlot
 from napari_coldatoms.widgets.controls import check, text_label
 from napari_coldatoms.widgets.count_bars import (
@@ -19,6 +20,7 @@ from napari_coldatoms.widgets.count_bars import (
     counts_text,
     expected_text,
 )
+from napari_coldatoms.widgets.plots import colored
 from napari_coldatoms.widgets.run_chart import RunChart
 from napari_coldatoms.widgets.sample_histogram import HEIGHT, SampleHistogram
 
@@ -35,7 +37,7 @@ _TOOLTIP = (
 )
 
 
-class SamplePlot(QWidget):
+class SamplePlot(CaptionedPlot):
     """The histogram of a sample: bars, fit, atom numbers, residuals, and numbers at the pointer.
 
     Parameters
@@ -44,45 +46,41 @@ class SamplePlot(QWidget):
         napari's theme, such as ``"dark"``.
     """
 
+    plot: SampleHistogram
+
     count_picked = Signal(int)
     """Number of counts of the bar that was clicked; the smallest one of a wider bar."""
 
     def __init__(self, theme_id: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("count_sample")
+        readout = text_label(
+            "count_sample_readout",
+            "numbers at the pointer: counts, shots, what the fit expects, and the probability of "
+            "each atom number for a single shot with these counts",
+        )
+        super().__init__(
+            SampleHistogram(theme_id),
+            readout,
+            names=("count_sample", "count_sample_plot"),
+            tooltip=_TOOLTIP,
+            parent=parent,
+        )
         self._posterior: FloatArray | None = None
-        self._hovered: float | None = None
-        self.plot = SampleHistogram(theme_id)
-        self.plot.setObjectName("count_sample_plot")
-        self.plot.setToolTip(_TOOLTIP)
+        self.readout = readout
+        keep_two_lines(readout)
         self.plot.setMinimumHeight(HEIGHT)
         self.legend = text_label("count_sample_legend", "what the colours are")
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.log_check = check(
             "log", "count_sample_log", "numbers of shots on a logarithmic axis: shows the tails"
         )
-        self.readout = text_label(
-            "count_sample_readout",
-            "numbers at the pointer: counts, shots, what the fit expects, and the probability of "
-            "each atom number for a single shot with these counts",
-        )
-        # two lines, so that nothing moves when words come and go
-        self.readout.setMinimumHeight(2 * self.readout.fontMetrics().lineSpacing() + 2)
-        self.readout.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         top = QHBoxLayout()
         top.setContentsMargins(0, 0, 0, 0)
         top.addWidget(self.legend, 1)
         top.addWidget(self.log_check)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addLayout(top)
-        layout.addWidget(self.plot, 1)
-        layout.addWidget(self.readout)
+        self.rows.insertLayout(0, top)
         self.log_check.toggled.connect(self.set_log)
-        self.plot.hovered.connect(self._on_hovered)
         self.plot.clicked.connect(self._on_clicked)
-        self._tell()
+        self.tell()
 
     @property
     def bars(self) -> CountBars | None:
@@ -110,7 +108,7 @@ class SamplePlot(QWidget):
         self._posterior = None
         self._hovered = None
         self.plot.show_sample(histogram, fit, tuple(numbers))
-        self._tell()
+        self.tell()
 
     def set_posterior(self, posterior: ArrayLike | None) -> None:
         """Set the probability of each atom number for single shots, which is told at the pointer.
@@ -128,19 +126,14 @@ class SamplePlot(QWidget):
                 f"{values.shape}"
             )
         self._posterior = values
-        self._tell()
+        self.tell()
 
     def set_log(self, log: bool) -> None:
         """Show the numbers of shots on a logarithmic axis, or not."""
         self.log_check.setChecked(log)
         self.plot.set_log(log)
 
-    def set_theme(self, theme_id: str) -> None:
-        """Take the colours of a theme of napari."""
-        self.plot.set_theme(theme_id)
-        self._tell()
-
-    def words_at(self, n: int) -> str:
+    def words_at(self, n: int, /) -> str:
         """Return what is known of shots with n counts; empty beside all bars."""
         bars = self.bars
         bar = None if bars is None else bars.bar_of(n)
@@ -166,9 +159,11 @@ class SamplePlot(QWidget):
         )
 
     def _sign(self, atoms: int) -> str:
-        return f'<span style="color:{self.plot.colors.of_atoms(atoms)}">■</span>'
+        return colored(self.plot.colors.of_atoms(atoms))
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Say anew what the colours are, and what is at the pointer."""
+        super().tell()
         bars = self.bars
         parts = []
         if bars is not None:
@@ -178,19 +173,12 @@ class SamplePlot(QWidget):
             parts += [f"{self._sign(atoms)}&nbsp;{atoms}" for atoms in range(len(bars.components))]
             parts[-1] += "&nbsp;atoms"
         self.legend.setText(" &nbsp;".join(parts))
-        place = None
-        if bars is not None and self._hovered is not None:
-            n = round(self._hovered)
-            bar = bars.bar_of(n)
-            place = None if bar is None else float(bars.middle[bar])
-            self.readout.setText(self.words_at(n))
-        if place is None:
-            self.readout.setText("")
-        self.plot.mark_hover(place)
 
-    def _on_hovered(self, x: float | None) -> None:
-        self._hovered = x
-        self._tell()
+    def place_of(self, x: float) -> float:
+        """Return the middle of the bar."""
+        bars = self.bars
+        bar = None if bars is None else bars.bar_of(round(x))
+        return x if bars is None or bar is None else float(bars.middle[bar])
 
     def _on_clicked(self, x: float) -> None:
         bars = self.bars

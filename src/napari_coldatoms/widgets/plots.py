@@ -252,6 +252,16 @@ class CutPlot(ThemedPlot):
         return QSize(340, 190)
 
 
+def colored(color: str, sign: str = "■") -> str:
+    """Return a sign in a colour, as rich text."""
+    return f'<span style="color:{color}">{sign}</span>'
+
+
+def legend_entry(color: str, words: str, sign: str = "■") -> str:
+    """Return what a colour means, as rich text that stays in one line."""
+    return f"{colored(color, sign)}&nbsp;{words.replace(' ', '&nbsp;')}"
+
+
 def unit_sign(unit: str) -> str:
     """Return how a unit is written for short."""
     return {"um": "µm", "photoelectrons": "e⁻"}.get(unit, unit)

@@ -12,6 +12,7 @@ from napari_coldatoms.analyses.site_result import SiteImage
 from napari_coldatoms.lattice.pair_comparison import PARITY_NOTE, PairComparison
 from napari_coldatoms.widgets.base import PREFERRED_WIDTH, button
 from napari_coldatoms.widgets.controls import text_label
+from napari_coldatoms.widgets.plots import legend_entry
 from napari_coldatoms.widgets.readout_words import NUMBERS, PAIRS, BoolArray, image_words, pair_text
 from napari_coldatoms.widgets.series_plot import SeriesPlot
 from napari_coldatoms.widgets.site_plots import HistogramPlot
@@ -258,10 +259,7 @@ class ReadoutPanel(QWidget):
             kinds = []
         if self.histogram.marked:
             kinds.append((colors.marked, f"{self.histogram.marked} selected"))
-        words = " ".join(
-            f'<span style="color:{color}">■</span>&nbsp;{name.replace(" ", "&nbsp;")}'
-            for color, name in kinds
-        )
+        words = " ".join(legend_entry(color, name) for color, name in kinds)
         parts = [words] if words else []
         if unsure.any() and (image.found.has_contrast or by_hand):
             parts.append("lighter: uncertain")

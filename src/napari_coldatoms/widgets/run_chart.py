@@ -9,10 +9,12 @@ import pandas as pd
 import pyqtgraph as pg
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
+from napari_coldatoms.widgets.captioned_plot import CaptionedPlot, keep_two_lines
 from napari_coldatoms.widgets.controls import text_label
 from napari_coldatoms.widgets.count_bars import outline
+from napari_coldatoms.widgets.plots import colored
 from napari_coldatoms.widgets.stacked_plot import StackedPlot, shade
 
 FloatArray = NDArray[np.float64]
@@ -28,7 +30,7 @@ _TOOLTIP = (
 )
 
 
-class RunChart(QWidget):
+class RunChart(CaptionedPlot):
     """Counts shot by shot, and the means of groups of shots.
 
     Parameters
@@ -37,27 +39,23 @@ class RunChart(QWidget):
         napari's theme, such as ``"dark"``.
     """
 
+    plot: _Run
+
     def __init__(self, theme_id: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("count_run")
-        self.plot = _Run(theme_id)
-        self.plot.setObjectName("count_run_plot")
-        self.plot.setToolTip(_TOOLTIP)
-        self.plot.setMinimumHeight(_HEIGHT)
-        self.readout = text_label(
+        readout = text_label(
             "count_run_readout", "legend; with the pointer over the plot: the mean of these shots"
         )
-        self.readout.setTextFormat(Qt.TextFormat.RichText)
-        self.readout.setMinimumHeight(2 * self.readout.fontMetrics().lineSpacing() + 2)
-        self.readout.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self._hovered: float | None = None
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.plot, 1)
-        layout.addWidget(self.readout)
-        self.plot.hovered.connect(self._on_hovered)
-        self._tell()
+        super().__init__(
+            _Run(theme_id),
+            readout,
+            names=("count_run", "count_run_plot"),
+            tooltip=_TOOLTIP,
+            parent=parent,
+        )
+        self.readout = readout
+        keep_two_lines(readout)
+        self.plot.setMinimumHeight(_HEIGHT)
+        self.tell()
 
     def show_run(self, counts: ArrayLike | None, groups: pd.DataFrame | None = None) -> None:
         """Show counts.
@@ -72,14 +70,9 @@ class RunChart(QWidget):
         values = np.empty(0) if counts is None else np.asarray(counts, dtype=np.float64)
         self._hovered = None
         self.plot.show_run(values, groups)
-        self._tell()
+        self.tell()
 
-    def set_theme(self, theme_id: str) -> None:
-        """Take the colours of a theme of napari."""
-        self.plot.set_theme(theme_id)
-        self._tell()
-
-    def words_at(self, shot: int) -> str:
+    def words_at(self, shot: int, /) -> str:
         """Return what is known of a shot, the first being 0, and of its neighbours."""
         values, groups = self.plot.values, self.plot.groups
         if not 0 <= shot < len(values):
@@ -94,14 +87,8 @@ class RunChart(QWidget):
         between = f"{group['low']:.4g} to {group['high']:.4g}"
         return f"{words}, {'outside' if group['outside'] else 'within'} {between}"
 
-    def _tell(self) -> None:
-        words = "" if self._hovered is None else self.words_at(round(self._hovered))
-        self.plot.mark_hover(self._hovered if words else None)
-        if not words:
-            words = self._legend()
-        self.readout.setText(words)
-
-    def _legend(self) -> str:
+    def legend_words(self) -> str:
+        """Return what is drawn, and how many means are outside the limits."""
         groups, shots = self.plot.groups, len(self.plot.values)
         if not shots:
             return "The order of the shots is not known."
@@ -111,17 +98,10 @@ class RunChart(QWidget):
         if groups is None or groups.empty:
             parts.append("no means of consecutive shots")
         else:
-            colors = self.plot.colors
             outside = int(groups["outside"].sum())
-            parts.append(
-                f'<span style="color:{colors.model}">■</span>&nbsp;{outside} of {len(groups)} '
-                "means outside the limits"
-            )
+            sign = colored(self.plot.colors.model)
+            parts.append(f"{sign}&nbsp;{outside} of {len(groups)} means outside the limits")
         return "; ".join(parts)
-
-    def _on_hovered(self, x: float | None) -> None:
-        self._hovered = x
-        self._tell()
 
 
 class _Run(StackedPlot):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_coldatoms.widgets.plots import PickBox, ThemedPlot
+from napari_coldatoms.widgets.plots import PickBox, ThemedPlot, colored
 from napari_coldatoms.widgets.series_values import (
     Points,
     Quantity,
@@ -258,10 +258,7 @@ class SeriesPlot(QWidget):
         parts = []
         if len(points) > 1:
             signs = zip("●■", (colors.data, colors.model), quantity.names, strict=True)
-            parts += [
-                f'<span style="color:{color}">{sign}</span>&nbsp;{name}'
-                for sign, color, name in signs
-            ]
+            parts += [f"{colored(color, sign)}&nbsp;{name}" for sign, color, name in signs]
         if not all(series.filled.all() for series in points):
             parts.append("hollow: taken from other shots")
         if any(np.isfinite(series.low).any() for series in points):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QWidget
 
+from napari_coldatoms.widgets.captioned_plot import CaptionedPlot
 from napari_coldatoms.widgets.controls import text_label
+from napari_coldatoms.widgets.plots import legend_entry
 from napari_coldatoms.widgets.stacked_plot import StackedPlot
 from napari_coldatoms.widgets.training_course import Course
 
@@ -23,7 +23,7 @@ _TOOLTIP = (
 )
 
 
-class TrainingPlot(QWidget):
+class TrainingPlot(CaptionedPlot):
     """The course of a training.
 
     Parameters
@@ -32,41 +32,36 @@ class TrainingPlot(QWidget):
         napari's theme, such as ``"dark"``.
     """
 
+    plot: _Plot
+
     def __init__(self, theme_id: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("training_plot")
-        self.plot = _Plot(theme_id)
-        self.plot.setObjectName("training_curves")
-        self.plot.setToolTip(_TOOLTIP)
+        legend = text_label("training_legend", "what the lines and dots are")
+        super().__init__(
+            _Plot(theme_id),
+            legend,
+            names=("training_plot", "training_curves"),
+            tooltip=_TOOLTIP,
+            parent=parent,
+        )
+        self.legend = legend
         self.plot.setMinimumHeight(_HEIGHT)
-        self.legend = text_label("training_legend", "what the lines and dots are")
-        self.legend.setTextFormat(Qt.TextFormat.RichText)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.plot, 1)
-        layout.addWidget(self.legend)
-        self._tell()
+        self.tell()
 
     def show_course(self, course: Course) -> None:
         """Show a course as it is now."""
         self.plot.show_course(course)
-        self._tell()
+        self.tell()
 
-    def set_theme(self, theme_id: str) -> None:
-        """Take the colours of a theme of napari."""
-        self.plot.set_theme(theme_id)
-        self._tell()
-
-    def _tell(self) -> None:
+    def legend_words(self) -> str:
+        """Return what the lines and dots are."""
         plot = self.plot
         parts = []
         if plot.course.losses or plot.course.epochs:
-            parts.append(_key("▬", plot.colors.data, "loss"))
+            parts.append(legend_entry(plot.colors.data, "loss", "▬"))
         if plot.judged:
             box, mask = plot.of_precisions
-            parts += [_key("●", box, "box mAP"), _key("■", mask, "mask mAP")]
-        self.legend.setText(" &nbsp; ".join(parts))
+            parts += [legend_entry(box, "box mAP", "●"), legend_entry(mask, "mask mAP")]
+        return " &nbsp; ".join(parts)
 
 
 class _Plot(StackedPlot):
@@ -153,7 +148,3 @@ class _Plot(StackedPlot):
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the rest of a dock."""
         return QSize(340, _HEIGHT)
-
-
-def _key(sign: str, color: str, words: str) -> Any:
-    return f'<span style="color:{color}">{sign}</span>&nbsp;{words.replace(" ", "&nbsp;")}'
