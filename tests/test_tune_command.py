@@ -75,7 +75,7 @@ def test_it_trains_and_goes_on(tmp_path, capsys):
         ({"dataset": "nowhere", "validation": None}, "nowhere"),
         ({"dataset": "nowhere"}, "--validation: expected none with a dataset, found 1"),
         ({"start_weights": "nowhere.safetensors"}, "nowhere.safetensors"),
-        ({"start_weights": "coco"}, "expected --architecture resnet50"),
+        ({"start_weights": "coco"}, "coco: expected a network small, found resnet50"),
         (
             {"start_weights": "shipped", "architecture": "resnet50"},
             "expected a network resnet50, found small",

@@ -139,9 +139,4 @@ def _own(
         found = training_data(dataset, simulated=frames or 0, frames=folder, **making)
     except DatasetError as error:
         raise UsageError(f"--dataset: {error}") from error
-    about = {
-        "training data": dataset.absolute().name,
-        "own pictures": found.own,
-        "simulated frames": found.simulated,
-    }
-    return Data(found.training, found.validation, found.labels, about)
+    return Data(found.training, found.validation, found.labels, found.about(dataset))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
-from napari_coldatoms.atomic import replacing
-from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, UsageError
 from napari_coldatoms.cli.interrupts import interruptible
 from napari_coldatoms.cli.names import check_output
@@ -34,15 +31,12 @@ from napari_coldatoms.clouds.search_space import Hyperparameters
 
 if TYPE_CHECKING:
     from napari_coldatoms.clouds.training import Progress
-    from napari_coldatoms.clouds.tune_training import TrainingObjective
     from napari_coldatoms.clouds.tuning import Trial, Tuning
 
     _Changes: TypeAlias = Any
 else:
     _TUNED = frozenset({"schedule", *(each.name for each in fields(Hyperparameters))})
     _Changes = recipe_flags("Changes of the paper's recipe", without=_TUNED)
-
-_STORAGE, _TABLE, _FIGURE = "tuning.db", "trials.csv", "tuning.png"
 
 
 def tune(
@@ -60,7 +54,7 @@ def tune(
         str | None,
         Parameter(
             help="where trials are kept: a file, or the URL of a database that machines share; by "
-            f"default {_STORAGE} in the folder"
+            "default tuning.db in the folder"
         ),
     ] = None,
     study: Annotated[str, Parameter(help="name of the tuning in the storage")] = "clouds",
@@ -99,6 +93,7 @@ def tune(
     several machines work on one tuning when they share the storage. Ctrl-C stops after the current
     step.
     """
+    from napari_coldatoms.analyses.tuning_folder import FIGURE, TABLE, tune_in_folder
     from napari_coldatoms.clouds.training import CheckpointError
     from napari_coldatoms.clouds.tune_training import TrainingObjective
     from napari_coldatoms.clouds.tuning import TuningError
@@ -110,7 +105,6 @@ def tune(
     recipe = changed(replace(PAPER, architecture="small"), changes, own_pictures=own)
     start = start_of(start_weights, recipe, own_pictures=own)
     _check_start(start, recipe)
-    place = storage or str(output / _STORAGE)
     with interruptible("step") as stopped:
         try:
             data = training_pictures(
@@ -124,14 +118,17 @@ def tune(
                     data.training, data.validation, output, recipe, data.labels,
                     start_weights=start, device=device, about=data.about, progress=_shower(bar),
                 )  # fmt: skip
-                found = _tuned(objective, place, study, trials, sobol, stopped, quiet)
+                found = tune_in_folder(
+                    objective, trials=trials, storage=storage or "", study=study, sobol=sobol,
+                    ended=None if quiet else _printer(trials), cancelled=stopped.is_set,
+                )  # fmt: skip
         except (TuningError, CheckpointError) as error:
             raise UsageError(str(error)) from error
         except (ValueError, OSError) as error:
             tell_failure(error)
             return NOTHING
     if not quiet:
-        _say(found, recipe, [output / name for name in (_TABLE, _FIGURE)], stopped.is_set())
+        _say(found, recipe, [output / name for name in (TABLE, FIGURE)], stopped.is_set())
     if stopped.is_set() and not found.finished:
         return INTERRUPTED
     return NOTHING if found.best is None else DONE
@@ -147,64 +144,21 @@ def _check(output: Path, trials: int, sobol: int, validation: int | None) -> Non
 
 def _check_start(start_weights: str | None, recipe: Recipe) -> None:
     """Say what is wrong with start weights before a tuning is of them."""
-    from napari_coldatoms.clouds.weights import SHIPPED, WeightsError, read_card
+    from napari_coldatoms.clouds.tune_training import check_start
+    from napari_coldatoms.clouds.weights import WeightsError
 
-    if start_weights is None:
-        return
-    if start_weights == "coco":
-        if recipe.architecture != "resnet50":
-            raise UsageError("--start-weights coco: expected --architecture resnet50")
-        return
     try:
-        card = read_card(SHIPPED if start_weights == "shipped" else start_weights)
+        check_start(start_weights, recipe.architecture)
     except WeightsError as error:
-        raise UsageError(str(error)) from error
-    if card.architecture != recipe.architecture:
-        raise UsageError(
-            f"--start-weights {start_weights}: expected a network {recipe.architecture}, found "
-            f"{card.architecture}"
-        )
-
-
-def _tuned(
-    objective: TrainingObjective,
-    storage: str,
-    study: str,
-    trials: int,
-    sobol: int,
-    stopped: threading.Event,
-    quiet: bool,
-) -> Tuning:
-    """Return what the tuning came to; table and figure are written after each trial."""
-    from napari_coldatoms.clouds.tune import read_tuning
-    from napari_coldatoms.clouds.tune import tune as search
-
-    def ended(trial: Trial) -> None:
-        objective.tidy(trial.number)
-        if not quiet:
-            print(_line(trial, trials), flush=True)
-        _write(read_tuning(storage, study), objective.folder)
-
-    objective.folder.mkdir(parents=True, exist_ok=True)
-    found = search(
-        objective, trials=trials, storage=storage, study=study, sobol=sobol,
-        seed=objective.recipe.seed, about=objective.describe(), progress=ended,
-        cancelled=stopped.is_set,
-    )  # fmt: skip
-    _write(found, objective.folder)
-    return found
-
-
-def _write(found: Tuning, folder: Path) -> None:
-    from napari_coldatoms.analyses.tuning_figure import plot_tuning
-
-    write_table(found.table(), folder / _TABLE)
-    with replacing(folder / _FIGURE) as new:
-        plot_tuning(found, value="mean mAP").savefig(new, dpi=150)
+        raise UsageError(f"--start-weights: {error}") from error
 
 
 def _shower(bar: Callable[[int, int], None]) -> Callable[[int, Progress], None]:
     return lambda number, now: bar(now.step, now.steps)
+
+
+def _printer(trials: int) -> Callable[[Trial, Tuning], None]:
+    return lambda trial, _: print(_line(trial, trials), flush=True)
 
 
 def _line(trial: Trial, trials: int) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from napari_coldatoms.clouds.annotated import DatasetError
 from napari_coldatoms.clouds.annotated_set import AnnotatedSet, open_set
@@ -40,6 +41,14 @@ class TrainingData:
     labels: tuple[str, ...]
     own: int
     simulated: int
+
+    def about(self, dataset: Path) -> dict[str, Any]:
+        """Return what the cards of weights say of it; of the dataset's path only the name."""
+        return {
+            "training data": dataset.absolute().name,
+            "own pictures": self.own,
+            "simulated frames": self.simulated,
+        }
 
 
 class Mixed(Sequence[Sample]):

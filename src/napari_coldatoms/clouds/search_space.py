@@ -155,3 +155,8 @@ class Space:
     def to_dict(self) -> dict[str, Any]:
         """Return the bounds and scales as plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Space:
+        """Return the space with these bounds and scales, see `to_dict`."""
+        return cls(**{name: Range(**each) for name, each in values.items()})

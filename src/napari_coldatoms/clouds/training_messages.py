@@ -1,4 +1,4 @@
-"""What the process of a training says: one line of JSON for each thing. Needs no torch.
+"""What the process of a training or a tuning says: lines of JSON. Needs no torch.
 
 Numbers and text alone: nothing that is received is ever executed.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from napari_coldatoms.clouds.annotations import DatasetError
+from napari_coldatoms.clouds.search_space import Hyperparameters, Space
 from napari_coldatoms.clouds.training import (
     CheckpointError,
     Epoch,
@@ -19,9 +20,20 @@ from napari_coldatoms.clouds.training import (
     Training,
     TrainingError,
 )
+from napari_coldatoms.clouds.tuning import Trial, Tuning, TuningError
 from napari_coldatoms.clouds.weights import WeightsError
 
-__all__ = ["CANCEL", "Failure", "Message", "Plan", "Stage", "decoded", "encoded", "failure_of"]
+__all__ = [
+    "CANCEL",
+    "Failure",
+    "Message",
+    "Plan",
+    "Stage",
+    "Trials",
+    "decoded",
+    "encoded",
+    "failure_of",
+]
 
 CANCEL = b"cancel\n"
 """What the process is told to make it stop; a closed pipe says the same."""
@@ -32,6 +44,7 @@ _KINDS: dict[str, type[Exception]] = {
     "checkpoint": CheckpointError,
     "weights": WeightsError,
     "training": TrainingError,
+    "tuning": TuningError,
     "value": ValueError,
     "file": OSError,
 }
@@ -66,20 +79,42 @@ class Stage:
 
     Attributes
     ----------
-    what : "frames", "weights" or "judging"
-        Frames are simulated, weights are loaded, pictures are judged after an epoch.
+    what : "frames", "weights", "judging" or "choosing"
+        Frames are simulated, weights are loaded, pictures are judged after an epoch, the next trial
+        of a tuning is chosen.
     done, total : int
         How far it is; both 0 where that is not known.
     """
 
-    what: Literal["frames", "weights", "judging"]
+    what: Literal["frames", "weights", "judging", "choosing"]
     done: int = 0
     total: int = 0
 
 
 @dataclass(frozen=True)
+class Trials:
+    """The trials of a tuning: told when one begins, and when one has ended.
+
+    Attributes
+    ----------
+    number : int
+        Of the trial that has begun or ended, from 0.
+    trials : tuple of Trial
+        All that were begun, by any process.
+    """
+
+    number: int
+    trials: tuple[Trial, ...]
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the trial is under way now."""
+        return any(each.number == self.number and each.state == "running" for each in self.trials)
+
+
+@dataclass(frozen=True)
 class Failure:
-    """Why a training has failed."""
+    """Why a training or a tuning has failed."""
 
     kind: str
     message: str
@@ -93,7 +128,7 @@ class Failure:
         return error
 
 
-Message: TypeAlias = Plan | Stage | Progress | Training | Failure
+Message: TypeAlias = Plan | Stage | Progress | Training | Trials | Tuning | Failure
 
 
 def failure_of(error: BaseException, details: str = "") -> Failure:
@@ -146,10 +181,28 @@ def _plan(values: Mapping[str, Any]) -> Plan:
     return Plan(**{**values, "labels": tuple(values["labels"]), "ends": tuple(values["ends"])})
 
 
+def _trial(values: Mapping[str, Any]) -> Trial:
+    chosen = values["hyperparameters"]
+    return Trial(
+        **{**values, "hyperparameters": None if chosen is None else Hyperparameters(**chosen)}
+    )
+
+
+def _trials(values: Mapping[str, Any]) -> Trials:
+    return Trials(int(values["number"]), tuple(map(_trial, values["trials"])))
+
+
+def _tuning(values: Mapping[str, Any]) -> Tuning:
+    trials = tuple(map(_trial, values["trials"]))
+    return Tuning(Space.from_dict(values["space"]), trials, bool(values["finished"]))
+
+
 _READERS: dict[str, Any] = {
     "Plan": _plan,
     "Stage": lambda values: Stage(**values),
     "Progress": _progress,
     "Training": _training,
+    "Trials": _trials,
+    "Tuning": _tuning,
     "Failure": lambda values: Failure(**values),
 }

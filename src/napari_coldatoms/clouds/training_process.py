@@ -9,9 +9,10 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from io import BufferedReader
 from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 from napari_coldatoms.clouds.child_process import ChildProcess
 from napari_coldatoms.clouds.training import Progress, Training, TrainingError
@@ -25,7 +26,7 @@ from napari_coldatoms.clouds.training_messages import (
 )
 from napari_coldatoms.clouds.training_request import TrainingRequest
 
-__all__ = ["TrainingRequest", "train_in_process"]
+__all__ = ["TrainingRequest", "ask_process", "train_in_process"]
 
 _CHILD = "napari_coldatoms.clouds.training_child"
 # how often `cancelled` is asked (s)
@@ -34,6 +35,8 @@ _LOOK = 0.1
 _LONGEST_STOP = 120.0
 # s, for a process that has said its last word
 _FAREWELL = 10.0
+
+_Outcome = TypeVar("_Outcome")
 
 
 def train_in_process(
@@ -74,16 +77,66 @@ def train_in_process(
         It cannot go on; or the process ended by itself, such as for want of memory: the same
         request then goes on from the last checkpoint.
     """
+    calls = {Progress: progress, Stage: stage, Plan: planned}
+    return ask_process(
+        _CHILD, request.to_dict(), Training, calls, cancelled,
+        goes_on="the same training goes on from its last checkpoint",
+    )  # fmt: skip
+
+
+def ask_process(
+    child: str,
+    request: Mapping[str, Any],
+    outcome: type[_Outcome],
+    calls: Mapping[type, Callable[[Any], None] | None],
+    cancelled: Callable[[], bool] | None,
+    *,
+    goes_on: str,
+) -> _Outcome:
+    """Have a process do what is requested, and wait for what it comes to.
+
+    Parameters
+    ----------
+    child : str
+        The module that it runs, see `training_talk.answer`.
+    request : dict
+        As plain values.
+    outcome : type
+        The message that is the last one.
+    calls : dict of type to callable
+        Which function is called with which other messages.
+    cancelled : callable, optional
+        Asked all the time; true makes it stop.
+    goes_on : str
+        What is said of a process that has ended before: what happens when it is asked again.
+
+    Raises
+    ------
+    Exception
+        What is raised in the process, where it is of a known kind.
+    TrainingError
+        All other ones; or the process ended by itself.
+    """
     try:
-        process = ChildProcess(_CHILD)
+        process = ChildProcess(child)
     except OSError as error:
         raise TrainingError(f"The process of the training cannot be started: {error}") from None
     lines: SimpleQueue[bytes | None] = SimpleQueue()
     threading.Thread(target=_read_all, args=(process, lines), daemon=True).start()
-    calls = {Progress: progress, Stage: stage, Plan: planned}
     try:
-        _say(process, json.dumps(request.to_dict()).encode() + b"\n")
-        return _follow(process, lines, calls, cancelled or (lambda: False))
+        _say(process, json.dumps(request).encode() + b"\n")
+        messages = _messages(process, lines, cancelled or (lambda: False), goes_on)
+        while True:
+            message = next(messages)
+            if isinstance(message, Failure):
+                process.end(_FAREWELL)
+                raise message.error()
+            if isinstance(message, outcome):
+                process.end(_FAREWELL)
+                return message
+            call = calls.get(type(message))
+            if call is not None:
+                call(message)
     finally:
         # whatever has happened here: without an input it stops at its next step
         process.requests.close()
@@ -91,13 +144,13 @@ def train_in_process(
             threading.Thread(target=process.end, args=(_LONGEST_STOP,), daemon=True).start()
 
 
-def _follow(
+def _messages(
     process: ChildProcess,
     lines: SimpleQueue[bytes | None],
-    calls: dict[type, Callable | None],
     cancelled: Callable[[], bool],
-) -> Training:
-    """Pass on what the process says, until it has said what the training came to."""
+    goes_on: str,
+) -> Iterator[Message]:
+    """Give what the process says; raise when it has ended, or does not stop."""
     deadline = float("inf")
     while True:
         if deadline == float("inf") and cancelled():
@@ -105,9 +158,7 @@ def _follow(
             deadline = time.monotonic() + _LONGEST_STOP
         if time.monotonic() > deadline:
             process.end()
-            raise TrainingError(
-                "The training did not stop, and was ended; it goes on from its last checkpoint."
-            )
+            raise TrainingError(f"The training did not stop, and was ended; {goes_on}.")
         try:
             line = lines.get(timeout=_LOOK)
         except Empty:
@@ -115,25 +166,13 @@ def _follow(
         if line is None:
             process.end(_FAREWELL)
             ended = TrainingError(
-                f"The process of the training ended ({process.last_words()}); "
-                "the same training goes on from its last checkpoint."
+                f"The process of the training ended ({process.last_words()}); {goes_on}."
             )
             ended.add_note(process.details())
             raise ended
         message = decoded(line)
-        if isinstance(message, Training | Failure):
-            process.end(_FAREWELL)
-            return _outcome(message)
-        call = calls.get(type(message))
-        if call is not None:
-            call(message)
-
-
-def _outcome(message: Message) -> Training:
-    if isinstance(message, Training):
-        return message
-    assert isinstance(message, Failure)
-    raise message.error()
+        if message is not None:
+            yield message
 
 
 def _read_all(process: ChildProcess, lines: SimpleQueue[bytes | None]) -> None:

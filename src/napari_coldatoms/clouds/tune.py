@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_coldatoms.clouds.search_space import Range, Space
+from napari_coldatoms.clouds.search_space import Space
 from napari_coldatoms.clouds.tuning import Attempt, Objective, Trial, Tuning
 
 __all__ = ["read_tuning", "tune"]
@@ -128,7 +128,7 @@ def read_tuning(storage: str | Path, study: str = "clouds") -> Tuning:
 
     with open_study(storage, study, None) as opened:
         known = opened.user_attrs
-        space = Space(**{name: Range(**each) for name, each in known[_SPACE].items()})
+        space = Space.from_dict(known[_SPACE])
         trials = TuningStudy(opened, space, known[_SOBOL]).trials()
     settled = all(each.state in ("done", "failed") for each in trials)
     return Tuning(space, trials, finished=bool(trials) and settled)

@@ -15,8 +15,35 @@ from napari_coldatoms.clouds.simulate_kinds import LABELS
 from napari_coldatoms.clouds.train import train
 from napari_coldatoms.clouds.training import Progress, TrainingError
 from napari_coldatoms.clouds.tuning import Attempt
+from napari_coldatoms.clouds.weights import SHIPPED, WeightsError, read_card
 
-__all__ = ["TrainingObjective"]
+__all__ = ["TrainingObjective", "check_start", "trial_folder"]
+
+
+def check_start(start_weights: str | Path | None, architecture: str) -> None:
+    """Say what is wrong with start weights, before a tuning is of them.
+
+    Parameters
+    ----------
+    start_weights : path, "shipped" or "coco", optional
+        As for `napari_coldatoms.clouds.train.train`.
+    architecture : str
+        The network that is trained.
+
+    Raises
+    ------
+    WeightsError
+        They are damaged, or of another network.
+    """
+    if start_weights is None:
+        return
+    if start_weights == "coco":
+        found = "resnet50"
+    else:
+        path = SHIPPED if start_weights == "shipped" else start_weights
+        found = read_card(path).architecture
+    if found != architecture:
+        raise WeightsError(f"{start_weights}: expected a network {architecture}, found {found}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +116,7 @@ class TrainingObjective:
 
     def place(self, number: int) -> Path:
         """Return the folder of a trial."""
-        return self.folder / f"trial-{number:03d}"
+        return trial_folder(self.folder, number)
 
     def tidy(self, number: int) -> None:
         """Delete of a trial that has ended what is only there to go on; the best weights stay."""
@@ -111,3 +138,8 @@ class TrainingObjective:
             **self.about,
         }
         return dict(json.loads(json.dumps(about)))
+
+
+def trial_folder(folder: Path, number: int) -> Path:
+    """Return the folder of a trial's training in that of its tuning."""
+    return folder / f"trial-{number:03d}"
