@@ -100,10 +100,15 @@ class CountFiles(CountAtoms):
 
         Raises
         ------
-        As `read` and `count`.
+        ValueError
+            As of `read`, `fit_controls` and `count`. All but those of `fit_controls` name the file.
         """
         found = self.read(sample)
-        result = self.count(found.sample, found.controls, sources=found.sources, progress=progress)
+        known = self.fit_controls(found.controls)
+        try:
+            result = self.count(found.sample, known=known, sources=found.sources, progress=progress)
+        except ValueError as error:
+            raise ValueError(f"{sample}: {error}") from error
         return result, found.notes
 
 

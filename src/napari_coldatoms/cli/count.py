@@ -20,7 +20,7 @@ from napari_coldatoms.cli.commands import Quiet, SavedRecipe
 from napari_coldatoms.cli.count_images import SiteFiles, count_in_images
 from napari_coldatoms.cli.flags import build, flags
 from napari_coldatoms.cli.names import RECIPES, check_apart, check_name, check_tables
-from napari_coldatoms.cli.report import print_table, progress_bar
+from napari_coldatoms.cli.report import print_table, progress_bar, tell_failure
 from napari_coldatoms.photons.goodness import p_words
 from napari_coldatoms.readers.count_files import is_count_file
 
@@ -210,7 +210,7 @@ def _count(analysis: CountFiles, sample: Path, *, quiet: bool) -> CountResult | 
         try:
             found, notes = analysis.count_file(sample, progress=progress)
         except (ValueError, OSError) as error:
-            _tell_failure(sample, error)
+            tell_failure(error)
             return None
     if not quiet:
         for note in notes:
@@ -222,16 +222,8 @@ def _shots(found: CountResult, sample: Path) -> pd.DataFrame | None:
     try:
         return _with_recipe(found.shots(), found)
     except ValueError as error:
-        _tell_failure(sample, error)
+        tell_failure(f"{sample}: {error}")
         return None
-
-
-def _tell_failure(sample: Path, error: Exception) -> None:
-    text = " ".join(str(error).split())
-    # of a file that is named, or of the controls
-    told = text.partition(" found ")[0]
-    where = "" if ": expected" in told or "controls" in told else f"{sample}: "
-    print(f"failed: {where}{text}", file=sys.stderr)
 
 
 def _flags_of(note: str) -> str:
