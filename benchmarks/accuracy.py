@@ -18,6 +18,7 @@ import napari_coldatoms
 from benchmarks import (
     calibration_accuracy,
     network_accuracy,
+    own_detector,
     photon_accuracy,
     photon_intervals,
 )
@@ -360,6 +361,10 @@ def network_section() -> str:
     return network_accuracy.section(table)
 
 
+def own_detector_section() -> str:
+    return own_detector.section(table)
+
+
 def calibration_section() -> str:
     errors, pulls = calibration_accuracy.phase_errors(200)
     phases = [[len(errors), f"{rms(np.ravel(errors)):.3f} px", f"{np.abs(errors).max():.3f} px"]]
@@ -501,6 +506,7 @@ def main() -> int:
         masks_section,
         real_section,
         network_section,
+        own_detector_section,
         calibration_section,
         photons_section,
     ):
