@@ -31,6 +31,14 @@ def overlap(result, cloud):
     return (found & true).sum() / (found | true).sum()
 
 
+def overlaps_of(rng, clouds):
+    """Return how far the masks of boxes drawn by hand are those of the clouds."""
+    picture = simulated(rng, clouds)
+    results = masks_by_rule(picture, [by_hand(rng, cloud) for cloud in clouds])
+    assert all(result.ok for result in results)
+    return [overlap(*each) for each in zip(results, clouds, strict=True)]
+
+
 def test_a_cloud_alone():
     rng = np.random.default_rng(1)
     for theta in np.linspace(-1.5, 1.5, 6):
@@ -53,11 +61,7 @@ def test_clouds_close_to_each_other(apart):
     for _ in range(8):
         one = Gaussian2D(80, 90, 20, 14, 0.3, 1.0, 0.0)
         other = Gaussian2D(80.0 + apart, 95, 22, 18, -0.3, 0.6, 0.0)
-        results = masks_by_rule(
-            simulated(rng, [one, other]), [by_hand(rng, one), by_hand(rng, other)]
-        )
-        assert all(result.ok for result in results)
-        overlaps += map(overlap, results, [one, other])
+        overlaps += overlaps_of(rng, [one, other])
     assert min(overlaps) > 0.85
     assert np.median(overlaps) > 0.97
 
@@ -68,11 +72,7 @@ def test_a_dipole_trap_in_a_mot():
     for _ in range(6):
         mot = Gaussian2D(110, 90, 40, 36, 0.3, 0.4, 0.0)
         trap = Gaussian2D(115, 95, 50, 7, float(rng.uniform(-0.6, 0.6)), 1.0, 0.0)
-        results = masks_by_rule(
-            simulated(rng, [mot, trap]), [by_hand(rng, mot), by_hand(rng, trap)]
-        )
-        assert all(result.ok for result in results)
-        overlaps += map(overlap, results, [mot, trap])
+        overlaps += overlaps_of(rng, [mot, trap])
     assert min(overlaps) > 0.9
     assert np.median(overlaps) > 0.96
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from napari_coldatoms.analyses.make_picture import MakePicture
 from napari_coldatoms.readers import read_many
 
-__all__ = ["read_single_picture"]
+__all__ = ["picture_reader", "read_single_picture"]
 
 # formats of screens, not of cameras: people annotate pictures that they have converted
 _SCREEN = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -47,6 +49,11 @@ def read_single_picture(
         shapes = ", ".join(" x ".join(map(str, each.shape)) for each in found)
         raise ValueError(f"{path}: expected one picture in a file, found {shapes}")
     return found[0].to_numpy().reshape(found[0].shape[-2:])
+
+
+def picture_reader(make_picture: MakePicture | None = None) -> Callable[[Path], Any]:
+    """Return a function that reads a file as `read_single_picture` does, to hand on."""
+    return partial(read_single_picture, make_picture=make_picture)
 
 
 def _grey(path: Path) -> NDArray[np.generic]:

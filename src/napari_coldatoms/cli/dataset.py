@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -24,68 +26,59 @@ else:
     _PictureFlags = flags(MakePicture, "Picture")
 
 _File = Annotated[Path, Parameter(help="the annotations (JSON)")]
-_Output = Annotated[
-    Path, Parameter(alias="-o", help="folder of the dataset; one that is there gets more pictures")
-]
-_Pictures = Annotated[
-    Path | None, Parameter(help="folder of the pictures; by default that of the annotations")
-]
-_Split = Annotated[
-    Literal["train", "validation"] | None,
-    Parameter(help="what they are all for; by default about every fifth is for validation"),
-]
-_Boxes = Annotated[
-    Literal["ellipse", "rule", "rectangle"],
-    Parameter(
-        help="what a box stands for: the ellipse in it, the cloud that is fitted to it by the "
-        "rule of Hofer et al. 2021, or all its pixels"
-    ),
-]
 _Quiet = Annotated[bool, Parameter(alias="-q", negative=(), help="no progress, no notes")]
 
 
-def import_coco(
-    file: _File,
-    /,
-    *,
-    output: _Output,
-    pictures: _Pictures = None,
-    split: _Split = None,
-    boxes: _Boxes = "ellipse",
-    quiet: _Quiet = False,
-    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PictureFlags(),  # noqa: B008
-) -> int:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class _Importing:
+    """What is asked of every import."""
+
+    output: Annotated[
+        Path,
+        Parameter(alias="-o", help="folder of the dataset; one that is there gets more pictures"),
+    ]
+    pictures: Annotated[
+        Path | None, Parameter(help="folder of the pictures; by default that of the annotations")
+    ] = None
+    split: Annotated[
+        Literal["train", "validation"] | None,
+        Parameter(help="what they are all for; by default about every fifth is for validation"),
+    ] = None
+    boxes: Annotated[
+        Literal["ellipse", "rule", "rectangle"],
+        Parameter(
+            help="what a box stands for: the ellipse in it, the cloud that is fitted to it by the "
+            "rule of Hofer et al. 2021, or all its pixels"
+        ),
+    ] = "ellipse"
+    quiet: _Quiet = False
+    picture: Annotated[_PictureFlags, Parameter(name="picture")] = field(
+        default_factory=_PictureFlags
+    )
+
+
+def import_coco(file: _File, /, *, importing: _Importing) -> int:
     """Make a dataset of pictures with a COCO file: masks as run lengths, polygons, boxes."""
     from napari_coldatoms.clouds.annotations import import_coco
 
-    return _imported(
-        import_coco, file, output, quiet, pictures=pictures, split=split, boxes=boxes,
-        read_picture=_reader(build(MakePicture, picture, "picture.")),
-    )  # fmt: skip
+    return _imported(partial(import_coco, file), importing)
 
 
 def import_via(
     file: _File,
     /,
     *,
-    output: _Output,
-    pictures: _Pictures = None,
+    importing: _Importing,
     class_attribute: Annotated[
         str | None,
         Parameter(help="region attribute with the class; by default the only one that there is"),
     ] = None,
-    split: _Split = None,
-    boxes: _Boxes = "ellipse",
-    quiet: _Quiet = False,
-    picture: Annotated[_PictureFlags, Parameter(name="picture")] = _PictureFlags(),  # noqa: B008
 ) -> int:
     """Make a dataset of pictures with a file of the VGG Image Annotator, version 2."""
     from napari_coldatoms.clouds.annotations import import_via
 
-    return _imported(
-        import_via, file, output, quiet, pictures=pictures, class_attribute=class_attribute,
-        split=split, boxes=boxes, read_picture=_reader(build(MakePicture, picture, "picture.")),
-    )  # fmt: skip
+    return _imported(partial(import_via, file, class_attribute=class_attribute), importing)
 
 
 def check(
@@ -103,7 +96,8 @@ def check(
             dataset = open_set(folder)
             found = check_set(dataset, progress=progress)
     except DatasetError as error:
-        return _failed(error)
+        tell_failure(error)
+        return NOTHING
     _show(dataset, found)
     for line in found.problems:
         print(f"problem: {line}", file=sys.stderr)
@@ -113,37 +107,35 @@ def check(
     return PARTLY if found.problems else DONE
 
 
-def _imported(
-    way: Callable[..., AnnotatedSet], file: Path, output: Path, quiet: bool, **options: Any
-) -> int:
+def _imported(way: Callable[..., AnnotatedSet], importing: _Importing) -> int:
+    from napari_coldatoms.analyses.single_picture import picture_reader
     from napari_coldatoms.clouds.annotations import DatasetError
 
-    check_output(output)
+    make_picture = build(MakePicture, importing.picture, "picture.")
+    check_output(importing.output)
     notes: list[str] = []
     try:
-        with progress_bar(quiet, "pictures") as progress:
-            dataset = way(file, output, **options, progress=progress, note=notes.append)
+        with progress_bar(importing.quiet, "pictures") as progress:
+            dataset = way(
+                folder=importing.output,
+                pictures=importing.pictures,
+                split=importing.split,
+                boxes=importing.boxes,
+                read_picture=picture_reader(make_picture),
+                progress=progress,
+                note=notes.append,
+            )
     except (DatasetError, OSError) as error:
-        return _failed(error)
-    if not quiet:
+        tell_failure(error)
+        return NOTHING
+    if not importing.quiet:
         for line in notes:
             print(f"note: {line}", file=sys.stderr)
         print(
-            f"{output}: {len(dataset)} pictures, classes {', '.join(dataset.classes)}",
+            f"{importing.output}: {len(dataset)} pictures, classes {', '.join(dataset.classes)}",
             file=sys.stderr,
         )
     return DONE
-
-
-def _failed(error: Exception) -> int:
-    tell_failure(error)
-    return NOTHING
-
-
-def _reader(make_picture: MakePicture) -> Callable[[Path], Any]:
-    from napari_coldatoms.analyses.single_picture import read_single_picture
-
-    return lambda path: read_single_picture(path, make_picture)
 
 
 def _show(dataset: AnnotatedSet, found: SetCheck) -> None:

@@ -9,10 +9,18 @@ from typing import Any
 from napari_coldatoms.clouds.annotated import SPLITS, DatasetError, Split
 from napari_coldatoms.clouds.annotated_set import AnnotatedSet
 from napari_coldatoms.clouds.annotation_files import read_json
-from napari_coldatoms.clouds.annotation_imports import Found, ReadPicture, add_pictures
+from napari_coldatoms.clouds.annotation_imports import (
+    Foreign,
+    Found,
+    ReadPicture,
+    add_pictures,
+    refuse,
+)
 from napari_coldatoms.clouds.annotation_outlines import Boxes, Outline, box, polygons, run_lengths
 
-__all__ = ["import_coco"]
+__all__ = ["import_coco", "read_coco"]
+
+_DAMAGED = (KeyError, TypeError, ValueError, AttributeError)
 
 
 def import_coco(
@@ -56,37 +64,58 @@ def import_coco(
         one of that name. Nothing is changed then.
     """
     path = Path(json_path)
-    content = read_json(path)
+    return add_pictures(
+        read_coco(path, read_json(path)), folder, pictures, read_picture=read_picture, split=split,
+        boxes=boxes, progress=progress, note=note,
+    )  # fmt: skip
+
+
+def read_coco(
+    path: Path, content: Mapping[str, Any], bad: Callable[[str], None] = refuse
+) -> Foreign:
+    """Return the annotations in a COCO file.
+
+    Parameters
+    ----------
+    path : Path
+    content : mapping
+        What is in it.
+    bad : callable
+        Told of each entry that cannot be used; where it returns, that one is left out.
+
+    Raises
+    ------
+    DatasetError
+        It is no COCO file.
+    """
     try:
         names = {int(each["id"]): str(each["name"]) for each in content["categories"]}
-        annotations: dict[int, list[Mapping[str, Any]]] = {}
-        for each in content.get("annotations", []):
-            if int(each["category_id"]) not in names:
-                raise DatasetError(
-                    f"{path}: expected a class with id in {sorted(names)}, found "
-                    f"{each['category_id']}"
-                )
-            annotations.setdefault(int(each["image_id"]), []).append(each)
-        found = [
-            _coco_picture(each, annotations.pop(int(each["id"]), []), names)
-            for each in content["images"]
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, DatasetError):
-            raise
+        images, annotations = list(content["images"]), list(content.get("annotations", []))
+    except _DAMAGED as error:
         raise DatasetError(
             f"{path}: expected COCO with images, annotations and categories, found another file "
             f"({type(error).__name__}: {error})"
         ) from None
-    if annotations:
-        raise DatasetError(
-            f"{path}: expected annotations of its images, found some of image "
-            f"{next(iter(annotations))}"
-        )
-    classes = [names[number] for number in sorted(names)]
-    return add_pictures(
-        path, folder, pictures, classes, found, read_picture, split, boxes, progress, note
-    )
+    clouds: dict[int, list[Mapping[str, Any]]] = {}
+    for number, each in enumerate(annotations, 1):
+        try:
+            image, category = int(each["image_id"]), int(each["category_id"])
+        except _DAMAGED:
+            bad(f"{path}: expected annotations of an image and a class, found no. {number}")
+            continue
+        if category in names:
+            clouds.setdefault(image, []).append(each)
+        else:
+            bad(f"{path}: expected a class with id in {sorted(names)}, found {category}")
+    found = []
+    for number, each in enumerate(images, 1):
+        try:
+            found.append(_coco_picture(each, clouds.pop(int(each["id"]), []), names))
+        except _DAMAGED:
+            bad(f"{path}: expected images with id, file_name, height and width, found no. {number}")
+    for image in clouds:
+        bad(f"{path}: expected annotations of its images, found some of image {image}")
+    return Foreign(path, tuple(names[number] for number in sorted(names)), tuple(found))
 
 
 def _coco_picture(

@@ -5,7 +5,7 @@ What cannot be used, such as a point, or an outline without a pixel in it, is le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,7 @@ from napari_coldatoms.clouds.annotated_set import AnnotatedSet, create_set, open
 from napari_coldatoms.clouds.annotation_files import INDEX, PICTURES
 from napari_coldatoms.clouds.annotation_outlines import Boxes, Outline, check_boxes, masks_of
 
-__all__ = ["Found", "ReadPicture", "add_pictures"]
+__all__ = ["Foreign", "Found", "ReadPicture", "add_pictures", "picture_files", "refuse"]
 
 ReadPicture = Callable[[Path], Any]
 """Reads a camera file as one picture, (ny, nx)."""
@@ -49,59 +49,108 @@ class Found:
     index: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """Annotations of another program.
+
+    Attributes
+    ----------
+    path : Path
+        Their file.
+    classes : tuple of str
+        Of the clouds.
+    pictures : tuple of Found
+        Each with its clouds.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    pictures: tuple[Found, ...]
+
+
+def refuse(message: str) -> None:
+    """Raise `DatasetError`: what is to be done with a bad entry where nothing else is said."""
+    raise DatasetError(message)
+
+
+def picture_files(annotations: Foreign, folder: str | Path | None = None) -> dict[str, Path]:
+    """Return where the pictures are, by their names in the file; those that are missing are not.
+
+    Parameters
+    ----------
+    annotations : Foreign
+    folder : path, optional
+        Of the pictures. By default that of the file, or one beside it that is named so.
+    """
+    beside = annotations.path.parent
+    places = [beside, beside / PICTURES, beside / "images"] if folder is None else [Path(folder)]
+    names = [each.file for each in annotations.pictures]
+    last = [PurePosixPath(name.replace("\\", "/")).name for name in names]
+    apart = len(set(last)) == len(set(names))
+    found: dict[str, Path] = {}
+    for name, short in zip(names, last, strict=True):
+        # the folders that a name begins with may be those of another computer
+        tried = [place / each for place in places for each in (name, *([short] if apart else []))]
+        file = next((path for path in tried if short and path.is_file()), None)
+        if file is not None:
+            found[name] = file
+    return found
+
+
 def add_pictures(
-    path: Path,
+    annotations: Foreign,
     folder: str | Path,
     pictures: str | Path | None,
-    classes: Sequence[str],
-    found: Sequence[Found],
+    *,
     read_picture: ReadPicture,
-    split: Split | None,
-    boxes: Boxes,
-    progress: Callable[[int, int], None] | None,
-    note: Callable[[str], None] | None,
+    split: Split | None = None,
+    boxes: Boxes = "ellipse",
+    progress: Callable[[int, int], None] | None = None,
+    note: Callable[[str], None] | None = None,
+    bad: Callable[[str], None] = refuse,
 ) -> AnnotatedSet:
-    """Write pictures into a dataset, which is made if need be: all or none of them.
+    """Write pictures into a dataset, which is made if need be.
 
-    The arguments are those of `import_coco`.
+    Parameters
+    ----------
+    annotations : Foreign
+    bad : callable
+        Told of each picture that cannot be taken; where it returns, that one is left out. By
+        default there are all pictures in the dataset, or none of them.
+    folder, pictures, read_picture, split, boxes, progress, note
+        See `import_coco`.
+
+    Raises
+    ------
+    DatasetError
+        There are no pictures that can be read. Nothing is changed then, nor after another error.
     """
     check_boxes(boxes)
-    folder, place = Path(folder), path.parent if pictures is None else Path(pictures)
-    files = [place / each.file for each in found]
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DatasetError(f"{path}: expected its pictures in {place}, found no {missing[0]}{more}")
-    names = _names([each.file for each in found])
+    folder = Path(folder)
+    files = picture_files(annotations, pictures)
+    _check_found(annotations, files, pictures, bad)
     made = not (folder / INDEX).exists()
-    dataset = create_set(folder, classes) if made else open_set(folder)
+    names = _names([each.file for each in annotations.pictures])
+    dataset = create_set(folder, annotations.classes) if made else open_set(folder)
+    named = list(zip(names, annotations.pictures, strict=True))
     if there := [name for name in names if name in dataset]:
-        raise DatasetError(f"{folder}: expected no picture {there[0]!r} yet, found one")
+        bad(f"{folder}: expected no picture {there[0]!r} yet, found one{_more(there)}")
+    chosen = [(n, each) for n, each in named if n not in dataset and each.file in files]
 
     def annotated() -> Iterator[Annotated]:
-        for name, file, each in zip(names, files, found, strict=True):
-            picture = _read(file, read_picture, each.shape)
-            usable = []
-            for outline in each.outlines((picture.shape[0], picture.shape[1])):
-                if isinstance(outline, Outline):
-                    usable.append(outline)
-                else:
-                    tell(f"{each.file}, {outline}; left out")
-            masks, notes = masks_of(picture, usable, boxes)
-            for line in notes:
-                tell(f"{each.file}, {line}")
-            seen = np.array([mask.any() for mask in masks], dtype=bool)
-            if not seen.all():
-                tell(f"{each.file}: {np.count_nonzero(~seen)} clouds without a pixel; left out")
-            yield Annotated(
-                name,
-                picture,
-                tuple(one.label for one, kept in zip(usable, seen, strict=True) if kept),
-                masks[seen],
-                each.source or str(file.absolute()),
-                each.index,
-                split or each.split,
-            )
+        reason, taken = "", 0
+        for name, each in chosen:
+            file = files[each.file]
+            try:
+                picture = _read(file, read_picture, each.shape)
+            except DatasetError as error:
+                reason = reason or str(error)
+                bad(str(error))
+                continue
+            taken += 1
+            yield _annotated(name, each, file, picture, boxes, tell, split)
+        if chosen and not taken:
+            raise DatasetError(reason)
 
     def tell(line: str) -> None:
         if note is not None:
@@ -109,9 +158,9 @@ def add_pictures(
 
     def count(done: int) -> None:
         if progress is not None:
-            progress(done, len(found))
+            progress(done, len(chosen))
 
-    new = [name for name in classes if name not in dataset.classes]
+    new = [name for name in annotations.classes if name not in dataset.classes]
     try:
         for name in new:
             dataset.add_class(name)
@@ -126,6 +175,63 @@ def add_pictures(
             dataset.remove_class(name)
         raise
     return dataset
+
+
+def _check_found(
+    annotations: Foreign,
+    files: Mapping[str, Path],
+    pictures: str | Path | None,
+    bad: Callable[[str], None],
+) -> None:
+    """Tell which pictures are missing; an error where all are."""
+    place = annotations.path.parent if pictures is None else Path(pictures)
+    missing = [str(place / each.file) for each in annotations.pictures if each.file not in files]
+    if not missing:
+        return
+    message = (
+        f"{annotations.path}: expected its pictures in {place}, found no {missing[0]}"
+        f"{_more(missing)}"
+    )
+    if not files:
+        raise DatasetError(message)
+    bad(message)
+
+
+def _annotated(
+    name: str,
+    found: Found,
+    file: Path,
+    picture: NDArray[np.float32],
+    boxes: Boxes,
+    tell: Callable[[str], None],
+    split: Split | None,
+) -> Annotated:
+    """Return a picture with those of its clouds that can be used; the others are told."""
+    usable = []
+    for outline in found.outlines((picture.shape[0], picture.shape[1])):
+        if isinstance(outline, Outline):
+            usable.append(outline)
+        else:
+            tell(f"{found.file}, {outline}; left out")
+    masks, notes = masks_of(picture, usable, boxes)
+    for line in notes:
+        tell(f"{found.file}, {line}")
+    seen = np.array([mask.any() for mask in masks], dtype=bool)
+    if not seen.all():
+        tell(f"{found.file}: {np.count_nonzero(~seen)} clouds without a pixel; left out")
+    return Annotated(
+        name,
+        picture,
+        tuple(one.label for one, kept in zip(usable, seen, strict=True) if kept),
+        masks[seen],
+        found.source or str(file.absolute()),
+        found.index,
+        split or found.split,
+    )
+
+
+def _more(found: Sequence[str]) -> str:
+    return f" and {len(found) - 1} more" if len(found) > 1 else ""
 
 
 def _names(files: Sequence[str]) -> list[str]:

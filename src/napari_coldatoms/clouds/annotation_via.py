@@ -9,10 +9,16 @@ from typing import Any
 from napari_coldatoms.clouds.annotated import DatasetError, Split
 from napari_coldatoms.clouds.annotated_set import AnnotatedSet
 from napari_coldatoms.clouds.annotation_files import read_json
-from napari_coldatoms.clouds.annotation_imports import Found, ReadPicture, add_pictures
+from napari_coldatoms.clouds.annotation_imports import (
+    Foreign,
+    Found,
+    ReadPicture,
+    add_pictures,
+    refuse,
+)
 from napari_coldatoms.clouds.annotation_outlines import Boxes, Outline, box, ellipse, polygons
 
-__all__ = ["import_via"]
+__all__ = ["ClassAttributeError", "import_via", "read_via"]
 
 
 def import_via(
@@ -47,14 +53,62 @@ def import_via(
         As `import_coco`; or there is no such attribute, or a region without a class.
     """
     path = Path(json_path)
-    content = read_json(path)
+    return add_pictures(
+        read_via(path, read_json(path), class_attribute), folder, pictures,
+        read_picture=read_picture, split=split, boxes=boxes, progress=progress, note=note,
+    )  # fmt: skip
+
+
+class ClassAttributeError(DatasetError):
+    """Regions have several attributes, and nobody has said which of them is the class.
+
+    Parameters
+    ----------
+    path : Path
+        Of the annotations.
+    names : sequence of str
+        The attributes.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{path}: expected the region attribute that holds the class to be chosen, found "
+            f"{', '.join(names)}"
+        )
+        self.names = tuple(names)
+
+
+def read_via(
+    path: Path,
+    content: Mapping[str, Any],
+    class_attribute: str | None = None,
+    bad: Callable[[str], None] = refuse,
+) -> Foreign:
+    """Return the annotations in a file of the VGG Image Annotator, version 2.
+
+    Parameters
+    ----------
+    path : Path
+    content : mapping
+        What is in it.
+    class_attribute : str, optional
+        See `import_via`.
+    bad : callable
+        Told of each region that cannot be used; where it returns, that one is left out.
+
+    Raises
+    ------
+    DatasetError
+        It is another file; a `ClassAttributeError` where the class is to be chosen.
+    """
     images = content.get("_via_img_metadata", content)
+    regions: dict[str, list[Mapping[str, Any]]] = {}
     try:
-        regions = {
-            str(each["filename"]): _listed(each.get("regions", []))
-            for each in images.values()
-            if "filename" in each
-        }
+        for each in images.values():
+            if "filename" in each:
+                regions.setdefault(str(each["filename"]), []).extend(
+                    _listed(each.get("regions", []))
+                )
         attributes = {
             name
             for each in regions.values()
@@ -69,23 +123,26 @@ def import_via(
     if not regions:
         raise DatasetError(f"{path}: expected annotations of VIA 2, found no pictures")
     chosen = _attribute(path, class_attribute, attributes)
-    labels = {
-        file: [
-            _class(f"{path}: {file}, region {n}", region, chosen) for n, region in enumerate(own, 1)
-        ]
-        for file, own in regions.items()
-    }
-    found = [_via_picture(file, own, labels[file]) for file, own in regions.items()]
-    classes = sorted({label for each in labels.values() for label in each})
-    return add_pictures(
-        path, folder, pictures, classes or ["cloud"], found, read_picture, split, boxes, progress,
-        note,
-    )  # fmt: skip
+    found, classes = [], set()
+    for file, own in regions.items():
+        good, labels = [], []
+        for n, region in enumerate(own, 1):
+            try:
+                labels.append(_class(f"{path}: {file}, region {n}", region, chosen))
+            except DatasetError as error:
+                bad(str(error))
+            else:
+                good.append((n, region))
+        found.append(_via_picture(file, good, labels))
+        classes |= set(labels)
+    return Foreign(path, tuple(sorted(classes)) or ("cloud",), tuple(found))
 
 
-def _via_picture(file: str, regions: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Found:
+def _via_picture(
+    file: str, regions: Sequence[tuple[int, Mapping[str, Any]]], labels: Sequence[str]
+) -> Found:
     def outlines(shape: tuple[int, int]) -> Iterator[Outline | str]:
-        for (number, region), label in zip(enumerate(regions, 1), labels, strict=True):
+        for (number, region), label in zip(regions, labels, strict=True):
             try:
                 yield _via_outline(label, shape, region["shape_attributes"])
             except (ValueError, KeyError, TypeError) as error:
@@ -112,10 +169,7 @@ def _via_outline(label: str, shape: tuple[int, int], drawn: Mapping[str, Any]) -
 def _attribute(path: Path, wanted: str | None, known: Iterable[str]) -> str | None:
     names = sorted(known)
     if wanted is None and len(names) > 1:
-        raise DatasetError(
-            f"{path}: expected the region attribute that holds the class to be chosen, found "
-            f"{', '.join(names)}"
-        )
+        raise ClassAttributeError(path, names)
     if wanted is not None and wanted not in names:
         raise DatasetError(
             f"{path}: expected a region attribute {wanted!r}, found {', '.join(names) or 'none'}"

@@ -14,6 +14,7 @@ from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.annotation_banner import RecoveryBanner
 from napari_coldatoms.widgets.annotation_classes import ClassActions
 from napari_coldatoms.widgets.annotation_host import AnnotationHost
+from napari_coldatoms.widgets.annotation_importing import ImportActions
 from napari_coldatoms.widgets.annotation_layers import annotates, identity
 from napari_coldatoms.widgets.annotation_painting import PaintingActions
 from napari_coldatoms.widgets.annotation_saving import DatasetActions
@@ -60,6 +61,7 @@ class AnnotateWidget(AnnotationHost):
         self.class_actions = ClassActions(self)
         self.painting = PaintingActions(self)
         self.dataset = DatasetActions(self)
+        self.importing = ImportActions(self, self.dataset)
         self.banner = RecoveryBanner()
         self.shot = ShotPanel()
         self.cancel_button = button(
@@ -79,7 +81,8 @@ class AnnotateWidget(AnnotationHost):
         self.rows.addWidget(self.banner)
         self.rows.addLayout(row(painting.new_button, painting.rule_button))
         self.rows.addWidget(self.shot)
-        self.rows.addLayout(row(dataset.save_button, dataset.export_button, self.cancel_button))
+        self.rows.addLayout(row(dataset.save_button, self.importing.button, self.cancel_button))
+        self.rows.addWidget(dataset.export_button)
         self.rows.addWidget(self.progress)
         self.rows.addWidget(self.status)
         self.rows.addStretch(1)
@@ -134,6 +137,7 @@ class AnnotateWidget(AnnotationHost):
         ready = not running and self.session is not None
         self.painting.set_ready(ready)
         self.dataset.set_ready(ready)
+        self.importing.button.setEnabled(not running)
         self.banner.setEnabled(ready)
         self.cancel_button.setEnabled(running)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_coldatoms.analyses.annotation_import import Imported
 from napari_coldatoms.analyses.annotation_seeds import Ruled
 from napari_coldatoms.widgets.annotation_jobs import Seeded
 
@@ -30,4 +31,33 @@ def drawn(ruled: Ruled) -> str:
     said = f"Drew {many(ruled.fitted, 'outline')} at 1/e² of the fit."
     if ruled.failed:
         said += f" {many(len(ruled.failed), 'cloud')} as before: {ruled.failed[0]}."
+    return said
+
+
+def imported(found: Imported, folder: str, shown: int, kept: int) -> str:
+    """Say what has come into a dataset.
+
+    Parameters
+    ----------
+    found : Imported
+    folder : str
+        Name of the dataset.
+    shown : int
+        Number of shots of the image that the dataset knows.
+    kept : int
+        Of how many of them the painting that is not saved has stayed.
+    """
+    said = f"Imported {many(found.pictures, 'picture')} with {many(found.clouds, 'cloud')}"
+    if found.classes:
+        said += f" ({', '.join(found.classes)})"
+    said += f" into “{folder}”"
+    if shown:
+        said += f", which has {many(shown, 'shot')} of this image"
+    said += "."
+    if kept:
+        said += f" {many(kept, 'shot')} not saved yet: left as painted."
+    if found.notes:
+        said += f" Note: {found.notes[0]}"
+        if len(found.notes) > 1:
+            said += f" (and {len(found.notes) - 1} more, see the tooltip)"
     return said
