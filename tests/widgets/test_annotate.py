@@ -284,6 +284,61 @@ def test_shapes_and_labels_are_taken_into_their_classes(
     assert (viewer.layers["cloud of series"].data[shot][70:80, 10:20] > 0).all()
 
 
+def test_clouds_are_taken_from_what_detect_clouds_shows(
+    qtbot, viewer, detect, annotate, add, series, finished
+) -> None:
+    source = add(series, translate=(0, 100, 200))
+    detect.run()
+    finished(detect)
+    session = annotate.session
+    for name in ("ellipses", "boxes"):
+        session.add_class(name)
+    annotate.show_session()
+    annotate.painting.scope.setCurrentText("all shots")
+
+    def take(shown: str, chosen: str):
+        viewer.layers.selection.active = viewer.layers[f"series {shown}"]
+        annotate.classes.select(chosen)
+        press(qtbot, annotate.painting.take_button)
+        finished(annotate)
+        assert "Took 6 clouds" in annotate.status.text()
+
+    # named after the class, whichever is chosen
+    take("masks: cloud", "boxes")
+    layer, masks = viewer.layers["cloud of series"], viewer.layers["series masks: cloud"].data
+    for shot in range(3):
+        assert {(layer.data[shot] == n).tobytes() for n in (1, 2)} == {
+            (masks[shot] == n).tobytes() for n in (1, 2)
+        }
+    assert [each.name for each in viewer.layers if each.name.endswith("of series")] == [layer.name]
+    assert layer.data.max() == 2
+    np.testing.assert_array_equal(layer.scale, source.scale)
+    np.testing.assert_array_equal(layer.translate, (0, 100, 200))
+    assert (layer.units, layer.axis_labels) == (source.units, source.axis_labels)
+    # without such a class: into the chosen one
+    session.rename_class("cloud", "masks", saved=False)
+    annotate.show_session()
+    take("ellipses", "ellipses")
+    take("boxes", "boxes")
+    table, boxes = detect.table.table, viewer.layers["series boxes"]
+    rows, columns = np.indices(series.shape[1:])
+    for shot, here in table.groupby("shot"):
+        inside = np.zeros(series.shape[1:], bool)
+        for cloud in here.itertuples():
+            across = (columns - cloud.x0) + 1j * (rows - cloud.y0)
+            across = across * np.exp(-1j * np.deg2rad(cloud.theta))
+            inside |= (across.real / cloud.wx) ** 2 + (across.imag / cloud.wy) ** 2 <= 1
+        np.testing.assert_array_equal(viewer.layers["ellipses of series"].data[shot] > 0, inside)
+        filled = np.zeros(series.shape[1:], bool)
+        for outline in boxes.data:
+            (top, left), (bottom, right) = np.ceil([outline[:, 1:].min(0), outline[:, 1:].max(0)])
+            if round(outline[0, 0]) == shot:
+                filled[int(top) : int(bottom), int(left) : int(right)] = True
+        np.testing.assert_array_equal(viewer.layers["boxes of series"].data[shot] > 0, filled)
+    assert session.notes.counts((1,)) == {"masks": 2, "ellipses": 2, "boxes": 2}
+    assert messages() == ""
+
+
 def test_a_mask_of_the_wrong_size_is_told_kindly(
     qtbot, viewer, annotate, add, series, finished
 ) -> None:
