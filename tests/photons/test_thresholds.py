@@ -115,9 +115,10 @@ def test_loading_and_survival():
     assert loading.low < loaded.mean() < loading.high
     survival = found.survival(before, after)
     assert survival.low < stays.sum() / loaded.sum() < survival.high
-    assert (survival.shots, loading.shots) == (loading.events, 4000)
-    low, high = binomial_interval(survival.events, survival.shots)
-    assert (survival.low, survival.high) == (float(low), float(high))
+    assert loading.trials == 4000
+    assert survival.trials == pytest.approx(4000 * loading.value, abs=1e-9)
+    low, high = binomial_interval(survival.value * survival.trials, survival.trials)
+    assert (survival.low, survival.high) == pytest.approx((float(low), float(high)), rel=1e-12)
     assert math.isnan(found.survival([0, 0], [0, 30]).value)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-from scipy.stats import binom, norm
+from scipy.stats import binom, binomtest, norm
 
 from napari_coldatoms.statistics import binomial_interval
-from napari_coldatoms.statistics.intervals import ONE_SIGMA
+from napari_coldatoms.statistics.intervals import ONE_SIGMA, share
 
 METHODS = ["wilson", "clopper-pearson", "jeffreys"]
 
@@ -109,3 +109,17 @@ def test_many_trials_are_normal():
 def test_what_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         binomial_interval(*arguments)
+
+
+def test_a_share_and_its_interval():
+    found, expected = share(3, 10, 0.9), binomtest(3, 10).proportion_ci(0.9, "wilson")
+    assert (found.value, found.trials) == (0.3, 10)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    # half of the certainty is that of half the trials
+    unsure = share([3, 0], [10, 0], trials=[5, 0])
+    low, high = binomial_interval(1.5, 5)
+    assert (unsure.low[0], unsure.high[0]) == pytest.approx((float(low), float(high)))
+    # nothing is known where nothing was counted
+    assert np.isnan(unsure.value[1])
+    assert (unsure.low[1], unsure.high[1], unsure.trials[1]) == (0, 1, 0)
+    assert repr(unsure) == "Share(<2 values>)"

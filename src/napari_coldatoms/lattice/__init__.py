@@ -11,7 +11,6 @@ from napari_coldatoms.lattice.learn_sites import learn_sites
 from napari_coldatoms.lattice.pair_comparison import (
     PARITY_NOTE,
     PairComparison,
-    Share,
     pair_table,
 )
 from napari_coldatoms.lattice.pairs import compare
@@ -31,6 +30,7 @@ from napari_coldatoms.lattice.snr import (
     snr_without_overlap,
 )
 from napari_coldatoms.lattice.track import PhaseTrack, track_phase
+from napari_coldatoms.statistics.intervals import Share
 
 __all__ = [
     "PARITY_NOTE",

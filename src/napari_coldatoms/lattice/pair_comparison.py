@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from napari_coldatoms.lattice.geometry import Lattice
-from napari_coldatoms.statistics.intervals import binomial_interval
+from napari_coldatoms.statistics.intervals import Share
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FloatArray = NDArray[np.float64]
-
-_LEAST = 1e-6  # expected atoms; fewer are none
 
 PARITY_NOTE = (
     "Where the imaging light removes atoms in pairs, an occupied site held an odd number of them "
@@ -24,31 +22,6 @@ PARITY_NOTE = (
     "hops to an occupied site then empties both."
 )
 """What survival means where light-assisted collisions remove pairs of atoms."""
-
-
-@dataclass(frozen=True, eq=False)
-class Share:
-    """A part of something counted, with its confidence interval.
-
-    Attributes
-    ----------
-    value : float or (n,) array
-        The estimate; NaN where nothing was counted.
-    low, high : float or (n,) arrays
-        Limits of the confidence interval (Wilson); 0 and 1 where nothing was counted.
-    trials : float or (n,) array
-        What it is a part of. With corrected counts, how many certain sites would tell as much.
-    """
-
-    value: float | FloatArray
-    low: float | FloatArray
-    high: float | FloatArray
-    trials: float | FloatArray
-
-    def __repr__(self) -> str:
-        if np.ndim(self.value):
-            return f"Share(<{len(np.asarray(self.value))} sites>)"
-        return f"Share({self.value:.4g}, {self.low:.4g} to {self.high:.4g})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,18 +89,6 @@ class PairComparison:
             if np.any(np.asarray(share.trials) > 0)
         )
         return f"PairComparison({self.atoms:.0f} atoms in {self.pairs} pairs: {parts})"
-
-
-def share(count: ArrayLike, of: ArrayLike, trials: ArrayLike, confidence: float) -> Share:
-    """Return a share, with the interval that so many certain trials give; arrays or numbers."""
-    part, whole = np.asarray(count, dtype=np.float64), np.asarray(of, dtype=np.float64)
-    some = whole > _LEAST
-    enough = np.where(some, np.asarray(trials, dtype=np.float64), 0.0)
-    value = np.clip(np.divide(part, whole, out=np.full(whole.shape, np.nan), where=some), 0, 1)
-    low, high = binomial_interval(np.nan_to_num(value) * enough, enough, confidence)
-    if whole.ndim:
-        return Share(value, low, high, enough)
-    return Share(float(value), float(low), float(high), float(enough))
 
 
 def pair_table(comparison: PairComparison, lattice: Lattice) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_coldatoms.lattice.geometry import Lattice
 from napari_coldatoms.lattice.hops import most_hops, nearest_neighbours
 from napari_coldatoms.lattice.occupations import Occupations, Shots, check_sites, read_shots
-from napari_coldatoms.lattice.pair_comparison import PairComparison, share
+from napari_coldatoms.lattice.pair_comparison import PairComparison
 from napari_coldatoms.lattice.pair_model import (
     Rates,
     States,
@@ -20,7 +20,7 @@ from napari_coldatoms.lattice.pair_model import (
     overall_rates,
     site_rates,
 )
-from napari_coldatoms.statistics.intervals import ONE_SIGMA
+from napari_coldatoms.statistics.intervals import ONE_SIGMA, share
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -191,24 +191,24 @@ def _comparison(
     sites = seen.sum(axis=0)
     same = (seen & (one.occupied == two.occupied)).sum(axis=0)
     shares = {
-        name: share(events.counts[name], events.of[name], events.trials[name], confidence)
+        name: share(events.counts[name], events.of[name], confidence, trials=events.trials[name])
         for name in ("survival", "hopping", "loss", "loading")
     }
     counts, of, trials = events.at_sites
     at_sites = {
-        name: share(counts[name], of[name], trials[name], confidence)
+        name: share(counts[name], of[name], confidence, trials=trials[name])
         for name in ("survival", "hopping", "loss")
     }
     unchanged = same.sum() + events.wrong
     return PairComparison(
         **shares,
-        repeatability=share(same.sum(), sites.sum(), sites.sum(), confidence),
-        fidelity=share(same.sum(), unchanged, unchanged, confidence),
+        repeatability=share(same.sum(), sites.sum(), confidence),
+        fidelity=share(same.sum(), unchanged, confidence),
         atoms=events.of["survival"],
         hops=events.counts["hopping"],
         losses=events.counts["loss"],
         unexplained=events.counts["loading"],
-        at_sites=at_sites | {"repeatability": share(same, sites, sites, confidence)},
+        at_sites=at_sites | {"repeatability": share(same, sites, confidence)},
         pairs=int(seen.any(axis=1).sum()),
         sites=sites,
         corrected=corrected,

@@ -28,7 +28,7 @@ from napari_coldatoms.photons.simulate import (
 from napari_coldatoms.photons.simulated_errors import SimulatedErrors, simulated_errors
 from napari_coldatoms.photons.single_atom_loss import correct_single_atom_loss
 from napari_coldatoms.photons.site_counts import SiteCounts, counts_from_stack
-from napari_coldatoms.photons.thresholds import Share, Thresholds, thresholds
+from napari_coldatoms.photons.thresholds import Thresholds, thresholds
 from napari_coldatoms.photons.time_resolved import (
     TimeResolvedFit,
     bootstrap_time_resolved,
@@ -36,6 +36,7 @@ from napari_coldatoms.photons.time_resolved import (
     posterior,
     shot_log_likelihood,
 )
+from napari_coldatoms.statistics.intervals import Share
 
 __all__ = [
     "PAPER_LOSS",

@@ -22,23 +22,12 @@ from napari_coldatoms.photons.histogram import (
 )
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.shares import checked_probabilities, equal_probabilities
-from napari_coldatoms.statistics.intervals import ONE_SIGMA, binomial_interval
+from napari_coldatoms.statistics.intervals import ONE_SIGMA, Share, binomial_interval, share
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _TIE = 1e-12  # gains closer than that are equal: the cut goes into the middle of them
-
-
-@dataclass(frozen=True)
-class Share:
-    """A counted share of shots, with its binomial interval (Wilson)."""
-
-    value: float
-    low: float
-    high: float
-    events: int
-    shots: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +128,7 @@ class Thresholds:
         if not 1 <= atoms <= len(self.cuts):
             raise ValueError(f"expected atoms from 1 to {len(self.cuts)}, found {atoms}")
         called = self.called(counts)
-        return _share(int(called[atoms:].sum()), int(called.sum()), self.level)
+        return share(called[atoms:].sum(), called.sum(), self.level)
 
     def survival(self, before: ArrayLike, after: ArrayLike, atoms: int = 1) -> Share:
         """Return how many shots called at least so many atoms are called so a second time.
@@ -160,7 +149,7 @@ class Thresholds:
         if not 1 <= atoms <= len(self.cuts):
             raise ValueError(f"expected atoms from 1 to {len(self.cuts)}, found {atoms}")
         there = first >= atoms
-        return _share(int((second[there] >= atoms).sum()), int(there.sum()), self.level)
+        return share((second[there] >= atoms).sum(), there.sum(), self.level)
 
 
 def thresholds(
@@ -260,9 +249,3 @@ def _called_shares(distributions: FloatArray, cuts: IntArray) -> FloatArray:
     sums = np.pad(np.cumsum(distributions, axis=1), ((0, 0), (1, 0)))
     edges = np.concatenate([[0], cuts, [distributions.shape[1]]])
     return np.ascontiguousarray(np.diff(sums[:, edges], axis=1).T)
-
-
-def _share(events: int, shots: int, level: float) -> Share:
-    low, high = binomial_interval(events, shots, level)
-    value = events / shots if shots else float("nan")
-    return Share(value, float(low), float(high), events, shots)

@@ -1,7 +1,8 @@
-"""Confidence intervals of a probability that was counted."""
+"""Probabilities that were counted, and their confidence intervals."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,6 +13,61 @@ IntervalMethod = Literal["wilson", "clopper-pearson", "jeffreys"]
 
 ONE_SIGMA = 0.6827
 """Confidence of one standard deviation of a normal distribution."""
+
+_FEWEST = 1e-6  # expected counts; fewer are none
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """A part of something counted, with its confidence interval.
+
+    Attributes
+    ----------
+    value : float or (n,) array
+        The estimate; NaN where nothing was counted.
+    low, high : float or (n,) arrays
+        Limits of the confidence interval (Wilson); 0 and 1 where nothing was counted.
+    trials : float or (n,) array
+        What it is a part of. With corrected counts, how many certain ones would tell as much.
+    """
+
+    value: float | FloatArray
+    low: float | FloatArray
+    high: float | FloatArray
+    trials: float | FloatArray
+
+    def __repr__(self) -> str:
+        if np.ndim(self.value):
+            return f"Share(<{len(np.asarray(self.value))} values>)"
+        return f"Share({self.value:.4g}, {self.low:.4g} to {self.high:.4g})"
+
+
+def share(
+    count: ArrayLike,
+    of: ArrayLike,
+    confidence: float = ONE_SIGMA,
+    *,
+    trials: ArrayLike | None = None,
+) -> Share:
+    """Return a share with its interval.
+
+    Parameters
+    ----------
+    count, of : float or (n,) array
+        The part, and the whole. They need not be integers.
+    confidence : float
+        Between 0 and 1; by default that of one standard deviation.
+    trials : float or (n,) array, optional
+        How many certain ones tell as much as the whole does; by default the whole.
+    """
+    part, whole = np.asarray(count, dtype=np.float64), np.asarray(of, dtype=np.float64)
+    some = whole > _FEWEST
+    enough = np.where(some, np.asarray(of if trials is None else trials, dtype=np.float64), 0.0)
+    value = np.clip(np.divide(part, whole, out=np.full(whole.shape, np.nan), where=some), 0, 1)
+    low, high = binomial_interval(np.nan_to_num(value) * enough, enough, confidence)
+    if whole.ndim:
+        return Share(value, low, high, enough)
+    return Share(float(value), float(low), float(high), float(enough))
 
 
 def binomial_interval(

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_coldatoms.analyses.site_result import SiteImage
-from napari_coldatoms.lattice.pair_comparison import Share
-from napari_coldatoms.statistics.intervals import binomial_interval
+from napari_coldatoms.statistics.intervals import Share, binomial_interval
 from napari_coldatoms.widgets.plots import unit_sign
 from napari_coldatoms.widgets.table import value_text
 
