@@ -24,8 +24,8 @@ from napari_coldatoms.widgets.count_bars import (
     expected_text,
     outline,
 )
-from napari_coldatoms.widgets.plots import colored
-from napari_coldatoms.widgets.stacked_plot import StackedPlot, shade
+from napari_coldatoms.widgets.plots import colored, shade
+from napari_coldatoms.widgets.stacked_plot import StackedPlot
 
 FloatArray = NDArray[np.float64]
 

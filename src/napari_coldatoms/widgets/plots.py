@@ -252,6 +252,18 @@ class CutPlot(ThemedPlot):
         return QSize(340, 190)
 
 
+def faint(color: str, opacity: int) -> Any:
+    """Return a colour for a pen, its opacity of 255."""
+    made = pg.mkColor(color)
+    made.setAlpha(opacity)
+    return made
+
+
+def shade(color: str, opacity: int) -> Any:
+    """Return a brush of a colour, its opacity of 255."""
+    return pg.mkBrush(faint(color, opacity))
+
+
 def colored(color: str, sign: str = "■") -> str:
     """Return a sign in a colour, as rich text."""
     return f'<span style="color:{color}">{sign}</span>'

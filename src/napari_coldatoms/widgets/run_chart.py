@@ -14,8 +14,8 @@ from qtpy.QtWidgets import QWidget
 from napari_coldatoms.widgets.captioned_plot import CaptionedPlot, keep_two_lines
 from napari_coldatoms.widgets.controls import text_label
 from napari_coldatoms.widgets.count_bars import outline
-from napari_coldatoms.widgets.plots import colored
-from napari_coldatoms.widgets.stacked_plot import StackedPlot, shade
+from napari_coldatoms.widgets.plots import colored, shade
+from napari_coldatoms.widgets.stacked_plot import StackedPlot
 
 FloatArray = NDArray[np.float64]
 

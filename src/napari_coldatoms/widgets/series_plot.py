@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_coldatoms.widgets.plots import PickBox, ThemedPlot, colored
+from napari_coldatoms.widgets.form import WheelGuard
+from napari_coldatoms.widgets.plots import PickBox, ThemedPlot, colored, faint
 from napari_coldatoms.widgets.series_values import (
     Points,
     Quantity,
@@ -28,10 +29,11 @@ FloatArray = NDArray[np.float64]
 _SYMBOLS = ("o", "s")
 _NEAR = 18  # px
 _MANY = 400  # images from which on points are small
+_FAINT = 110  # opacity of the lines between them (of 255)
 
 
 class _Combo(QComboBox):
-    """Turns with the wheel only when it has the focus: the wheel scrolls."""
+    """A choice whose items may change."""
 
     def __init__(self, name: str, tooltip: str) -> None:
         super().__init__()
@@ -39,13 +41,7 @@ class _Combo(QComboBox):
         self.setToolTip(tooltip)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-
-    def wheelEvent(self, event: Any) -> None:
-        """Turn only with the focus."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
+        self.installEventFilter(WheelGuard(self))
 
     def offer(self, items: list[tuple[str, str, str]]) -> None:
         """Offer items of (key, title, tooltip); the key chosen before stays if it is among them."""
@@ -133,11 +129,8 @@ class _Series(ThemedPlot):
             ends = np.column_stack([points.low, points.high])[has_error].ravel()
             self._errors[k].setData(np.repeat(x[has_error], 2), ends, pen=pg.mkPen(color, width=1))
             order = np.argsort(x, kind="stable")
-            faint = pg.mkColor(color)
-            faint.setAlpha(110)
-            self._lines[k].setData(
-                x[order], points.value[order], pen=pg.mkPen(faint, width=1), connect="finite"
-            )
+            pen = pg.mkPen(faint(color, _FAINT), width=1)
+            self._lines[k].setData(x[order], points.value[order], pen=pen, connect="finite")
             solid, hollow = pg.mkBrush(color), pg.mkBrush(colors.background)
             brush: Any = solid
             if not points.filled.all():

@@ -12,7 +12,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_coldatoms.analyses.site_result import SiteImage
-from napari_coldatoms.widgets.plots import PickBox, ThemedPlot
+from napari_coldatoms.widgets.plots import PickBox, ThemedPlot, shade
 from napari_coldatoms.widgets.site_bins import (
     band_of,
     bin_of,
@@ -226,15 +226,13 @@ class HistogramPlot(ThemedPlot):
         self, bars: Any, bottom: FloatArray, top: FloatArray, color: str, opacity: int
     ) -> None:
         some = top > bottom
-        shade = pg.mkColor(color)
-        shade.setAlpha(opacity)
         gap = 0.04 * (self._edges[1] - self._edges[0])
         bars.setOpts(
             x0=self._edges[:-1][some] + gap,
             x1=self._edges[1:][some] - gap,
             y0=self._scaled(bottom[some]),
             y1=self._scaled(top[some]),
-            brush=pg.mkBrush(shade),
+            brush=shade(color, opacity),
             pen=pg.mkPen(color, width=1) if opacity < _SURE else pg.mkPen(None),
         )
 
@@ -252,9 +250,7 @@ class HistogramPlot(ThemedPlot):
         if self._selected is not None and len(self._edges):
             band = band_of(self._selected, self._edges)
         self._band.setVisible(band is not None)
-        shade = pg.mkColor(self._colors.text)
-        shade.setAlpha(_BAND)
-        self._band.setBrush(pg.mkBrush(shade))
+        self._band.setBrush(shade(self._colors.text, _BAND))
         for edge in self._band.lines:
             edge.setPen(pg.mkPen(self._colors.text, width=1))
         if band is not None:

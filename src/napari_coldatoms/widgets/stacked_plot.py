@@ -129,10 +129,3 @@ class StackedPlot(ThemedPlot):
 def scaled(shots: FloatArray, *, log: bool) -> FloatArray:
     """Return numbers of shots as they are drawn on a logarithmic axis, or as they are."""
     return np.log10(np.maximum(shots, LEAST)) if log else np.asarray(shots, dtype=np.float64)
-
-
-def shade(color: str, opacity: int) -> Any:
-    """Return a brush of a colour, its opacity of 255."""
-    made = pg.mkColor(color)
-    made.setAlpha(opacity)
-    return pg.mkBrush(made)

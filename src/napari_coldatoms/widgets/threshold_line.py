@@ -8,7 +8,7 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt, Signal
 from superqt.utils import QSignalThrottler
 
-from napari_coldatoms.widgets.plots import PlotColors, unit_sign
+from napari_coldatoms.widgets.plots import PlotColors, shade, unit_sign
 
 _PERIOD = 34  # ms between signals while the line is dragged
 _VEIL = 200  # opacity of the label's background, of 255
@@ -43,9 +43,7 @@ class ThresholdLine(pg.InfiniteLine):
         self.setPen(pg.mkPen(colors.text, width=2, style=style))
         self.setHoverPen(pg.mkPen(colors.text, width=4))
         self.setVisible(math.isfinite(place))
-        veil = pg.mkColor(colors.background)
-        veil.setAlpha(_VEIL)
-        self.label.fill = pg.mkBrush(veil)
+        self.label.fill = shade(colors.background, _VEIL)
         self.label.setColor(colors.text)
         self.label.setFormat(f"{{value:.4g}} {unit_sign(unit)}")
         # while the line is held, the hand says where it is

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_coldatoms.widgets.captioned_plot import CaptionedPlot
 from napari_coldatoms.widgets.controls import text_label
-from napari_coldatoms.widgets.plots import legend_entry
+from napari_coldatoms.widgets.plots import faint, legend_entry
 from napari_coldatoms.widgets.stacked_plot import StackedPlot
 from napari_coldatoms.widgets.training_course import Course
 
@@ -121,9 +121,7 @@ class _Plot(StackedPlot):
         self.set_labels(self._lower, left="mAP", bottom=title)
         self.set_empty(self._upper, not shown)
         self.show_lower(self.judged)
-        faint = pg.mkColor(colors.data)
-        faint.setAlpha(_FAINT)
-        self._steps.setData(places, losses, pen=pg.mkPen(faint, width=1))
+        self._steps.setData(places, losses, pen=pg.mkPen(faint(colors.data, _FAINT), width=1))
         self._smooth.setData(places, smooth, pen=pg.mkPen(colors.data, width=2))
         first = float(places[0]) if len(places) else np.inf
         before = [each for each in history if each.number <= first]
