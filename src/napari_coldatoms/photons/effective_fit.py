@@ -142,17 +142,19 @@ def _climb(
     gradient, linear = np.empty(atoms), np.empty(atoms)
     square, room = np.empty((atoms, atoms)), np.empty((atoms, atoms))
     rows, sides = np.empty((5, max(bounded, 1))), np.empty((9, atoms))
-    goal, trial = np.empty(atoms), np.empty(atoms)
+    goal, trial, raw = np.empty(atoms), np.empty(atoms), np.empty(atoms)
     shots = 0.0
     for n in range(used):
         shots += h[n]
     for i in range(atoms):
         w[i] = (1.0 - _AWAY_FROM_BOUNDS) * w[i] + _AWAY_FROM_BOUNDS * start[i]
-    value = _value(h, used, counts, totals, unmix, w, mean, variance)
+    _moments(shots, used, counts, totals, unmix, w, raw, mean, variance)
+    value = _value(h, used, mean, variance)
     if value == -math.inf:
         return value
     for _ in range(_MOST_STEPS):
-        _slopes(h, used, counts, totals, unmix, w, mean, variance, gradient)
+        # mean and variance are those of w, which was the last to be looked at
+        _slopes(h, shots, used, counts, totals, unmix, raw, mean, variance, gradient)
         for i in range(atoms):
             for j in range(i + 1):
                 total = 0.0
@@ -184,7 +186,8 @@ def _climb(
         for _halving in range(_HALVINGS):
             for i in range(atoms):
                 trial[i] = w[i] + way * (goal[i] - w[i])
-            better = _value(h, used, counts, totals, unmix, trial, mean, variance)
+            _moments(shots, used, counts, totals, unmix, trial, raw, mean, variance)
+            better = _value(h, used, mean, variance)
             if better >= value + 1e-4 * way * promise:
                 break
             way *= 0.5
@@ -196,30 +199,33 @@ def _climb(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _value(
-    h: Array,
+def _moments(
+    shots: float,
     used: int,
     counts: Array,
     totals: Array,
     unmix: Array,
     w: Array,
+    raw: Array,
     mean: Array,
     variance: Array,
-) -> float:
-    """Return the likelihood without its constant; write mean and variance of each bin."""
-    shots = 0.0
-    for n in range(used):
-        shots += h[n]
+) -> None:
+    """Write the weights of the counted controls, and with them mean and variance of each bin."""
     for n in range(used):
         mean[n] = variance[n] = 0.0
     for i in range(len(w)):
-        raw = 0.0
+        raw[i] = 0.0
         for j in range(len(w)):
-            raw += unmix[i, j] * w[j]
-        scale = shots * raw / totals[i]
+            raw[i] += unmix[i, j] * w[j]
+        scale = shots * raw[i] / totals[i]
         for n in range(used):
             mean[n] += scale * counts[i, n]
             variance[n] += scale * scale * counts[i, n]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _value(h: Array, used: int, mean: Array, variance: Array) -> float:
+    """Return the likelihood without its constant."""
     value = 0.0
     for n in range(used):
         value += effective(h[n], mean[n], variance[n])
@@ -229,30 +235,19 @@ def _value(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(
     h: Array,
+    shots: float,
     used: int,
     counts: Array,
     totals: Array,
     unmix: Array,
-    w: Array,
+    raw: Array,
     mean: Array,
     variance: Array,
     out: Array,
 ) -> None:
-    """Write the derivatives of the likelihood by the weights."""
-    atoms = len(w)
-    shots = 0.0
-    for n in range(used):
-        shots += h[n]
-    raw, by_raw = np.zeros(atoms), np.zeros(atoms)
-    for n in range(used):
-        mean[n] = variance[n] = 0.0
-    for i in range(atoms):
-        for j in range(atoms):
-            raw[i] += unmix[i, j] * w[j]
-        scale = shots * raw[i] / totals[i]
-        for n in range(used):
-            mean[n] += scale * counts[i, n]
-            variance[n] += scale * scale * counts[i, n]
+    """Write the derivatives of the likelihood by the weights, from what `_moments` wrote."""
+    atoms = len(raw)
+    by_raw = np.zeros(atoms)
     for n in range(used):
         by_mean, by_variance = _slope_of_bin(h[n], mean[n], variance[n])
         for i in range(atoms):
