@@ -17,17 +17,23 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QTableView
 
+from napari_coldatoms.analyses.tuning_folder import TABLE
+from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.clouds.annotations import Annotated, create_set
 from napari_coldatoms.clouds.augment import ALL
 from napari_coldatoms.clouds.gaussian import Gaussian2D
 from napari_coldatoms.clouds.recipe import OWN, PAPER, RECIPES, SHOTS
+from napari_coldatoms.clouds.search_space import Hyperparameters, Space
 from napari_coldatoms.clouds.training import Epoch, Progress
 from napari_coldatoms.clouds.training_folder import BEST, write_history
 from napari_coldatoms.clouds.training_messages import Plan
-from napari_coldatoms.clouds.weights import SHIPPED
+from napari_coldatoms.clouds.tuning import Trial, Tuning
+from napari_coldatoms.clouds.weights import SHIPPED, read_card
+from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.training_course import Course, smoothed
 
 CHILD = "napari_coldatoms.clouds.training_child"
+TUNER = "napari_coldatoms.analyses.tuning_child"
 TINY = {
     "epochs": 2, "batch": 2, "canvas": 64, "large_canvas": 64, "large": 0.0, "averaging": 0.0,
     "precision": "float32", "learning_rate": 1e-4,
@@ -69,6 +75,12 @@ def press(qtbot, button) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+def unfold(qtbot, widget) -> None:
+    widget.tuning_fold.expand(animate=False)
+    qtbot.waitUntil(lambda: widget.tuning.tune_button.height() > 10 and widget.tuning.isVisible())
+    qtbot.wait(50)  # until its parts have their places
+
+
 def errors() -> list[str]:
     return [str(n.message) for n in notification_manager.records if str(n.severity) == "error"]
 
@@ -77,9 +89,9 @@ def choose(combo, value) -> None:
     combo.setCurrentIndex(combo.findData(value))
 
 
-def training_processes() -> list[psutil.Process]:
+def training_processes(module: str = CHILD) -> list[psutil.Process]:
     found = (each for each in psutil.Process().children() if each.status() != "zombie")
-    return [each for each in found if CHILD in each.cmdline()]
+    return [each for each in found if module in each.cmdline()]
 
 
 def test_what_is_asked_for_is_what_the_controls_show(qtbot, widget, dataset) -> None:
@@ -181,6 +193,48 @@ def test_an_earlier_training_is_shown_and_its_weights_go_to_detect_clouds(
     assert not widget.use_button.isEnabled()
     assert widget.table.table.empty
     assert errors() == []
+
+
+def test_the_best_of_a_tuning_is_what_is_trained_next(qtbot, widget, dataset, finished) -> None:
+    tuning = widget.tuning
+    unfold(qtbot, widget)
+    press(qtbot, tuning.tune_button)
+    assert "expected the folder of a dataset" in errors()[0]
+    best = Hyperparameters(0.00094868, 0.81, 9, 0.031623)
+    trials = (
+        Trial(0, "done", "sobol", replace(best, momentum=0.7), 0.25),
+        Trial(1, "done", "sobol", best, 0.5),
+    )
+    folder = dataset / "training"
+    folder.mkdir()
+    write_table(Tuning(Space(), trials, finished=True).table(), folder / TABLE)
+    widget.setup.dataset.value = dataset
+    assert list(tuning.table.table["state"]) == ["done", "best"]
+    choose(widget.setup.recipe, "paper")
+    press(qtbot, tuning.use_button)
+    assert widget.status.text() == "“Train” uses the values of trial 2."
+    trained = widget.setup.request().recipe
+    tried = best.recipe(replace(PAPER, architecture="small", augmentations=ALL))
+    for name in ("learning_rate", "momentum", "decay_epochs", "decay"):
+        assert getattr(trained, name) == pytest.approx(getattr(tried, name), rel=1e-3)
+    rounded = {name: getattr(tried, name) for name in ("learning_rate", "momentum", "decay")}
+    assert replace(trained, **rounded) == tried
+    # of a recipe with another schedule, the one that was tuned
+    choose(widget.setup.recipe, "shots")
+    assert widget.setup.request().recipe == SHOTS
+    press(qtbot, tuning.use_button)
+    assert widget.setup.request().recipe.schedule == "step"
+
+    # all of it is remembered
+    tuning.setup.trials.setValue(3)
+    widget.setup.dataset.value = dataset / "nowhere"
+    press(qtbot, tuning.tune_button)
+    assert not tuning.setup.isEnabled()
+    assert not widget.run_button.isEnabled()
+    widget.cancel()
+    finished(widget)
+    assert tuning.setup.isEnabled()
+    assert memory.recall("train_network")["tune"]["trials"] == 3
 
 
 def test_the_course_of_a_training_in_numbers() -> None:
@@ -300,3 +354,63 @@ def test_a_training_is_cancelled_goes_on_and_its_weights_detect(
     assert not widget.busy
     qtbot.waitUntil(lambda: not training_processes(), timeout=60_000)
     assert (dataset / "another" / "checkpoint.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_a_tuning_is_killed_goes_on_and_its_best_is_used(
+    qtbot, viewer, widget, dataset, finished, looked_at
+) -> None:
+    tuning, folder = widget.tuning, dataset / "training"
+    widget.setup.dataset.value = dataset
+    choose(widget.setup.recipe, "paper")
+    widget.setup.form.set_values({**TINY, "epochs": 1})
+    choose(widget.setup.device, "cpu")
+    tuning.setup.trials.setValue(2)
+    unfold(qtbot, widget)
+    press(qtbot, tuning.tune_button)
+    assert widget.cancel_button.isEnabled()
+    (child,) = tuning_processes(qtbot)
+    # in the middle of the second trial
+    qtbot.waitUntil(lambda: tuning.course.number == 1, timeout=240_000)
+    assert list(tuning.table.table["state"]) == ["best", "running"]
+    child.kill()
+    finished(widget)
+    (error,) = errors()
+    assert "killed by SIGKILL" in error
+    assert "the same tuning goes on where it was" in error
+    assert list(tuning.table.table["state"]) == ["best", "stopped"]
+    weights = folder / "trial-000" / BEST
+    before = weights.stat().st_mtime_ns
+
+    # a window that is opened now knows what was done
+    viewer.window.remove_dock_widget(widget)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-coldatoms", "Train a network")
+    tuning = widget.tuning
+    unfold(qtbot, widget)
+    assert list(tuning.table.table["state"]) == ["best"]
+    press(qtbot, tuning.tune_button)
+    finished(widget, timeout=240_000)
+    assert widget.status.text().startswith("Done. Best of 2 trials: number ")
+    assert weights.stat().st_mtime_ns == before
+    assert sorted(tuning.table.table["state"]) == ["best", "done"]
+    points = [Space().sobol(number) for number in range(2)]
+    assert list(tuning.table.table["momentum"]) == [each.momentum for each in points]
+    assert len(errors()) == 1
+    assert tuning.figure.isVisible()
+    looked_at(viewer, "tune")
+
+    # the form has what the best network was trained with
+    press(qtbot, tuning.use_button)
+    best = tuning.course.best
+    card = read_card(folder / f"trial-{best.number:03d}" / BEST)
+    tried = dict(card.about["recipe"])
+    trained = widget.setup.request().recipe.to_dict()
+    for name in ("learning_rate", "momentum", "decay"):
+        assert trained.pop(name) == pytest.approx(tried.pop(name), rel=1e-3)
+    assert trained == tried
+
+
+def tuning_processes(qtbot) -> list[psutil.Process]:
+    """Return the processes of a tuning, once there are any."""
+    qtbot.waitUntil(lambda: bool(training_processes(TUNER)), timeout=60_000)
+    return training_processes(TUNER)

@@ -64,10 +64,18 @@ def tune_in_folder(
             begun(attempt.number, read_tuning(place, study))
         return objective(values, attempt)
 
+    written: tuple[Trial, ...] | None = None
+
+    def write(found: Tuning) -> None:
+        nonlocal written
+        if found.trials != written:
+            _write(found, objective.folder)
+            written = found.trials
+
     def done(trial: Trial) -> None:
         objective.tidy(trial.number)
         found = read_tuning(place, study)
-        _write(found, objective.folder)
+        write(found)
         if ended is not None:
             ended(trial, found)
 
@@ -76,7 +84,7 @@ def tune_in_folder(
         train, trials=trials, storage=place, study=study, space=space, sobol=sobol,
         seed=objective.recipe.seed, about=objective.describe(), progress=done, cancelled=cancelled,
     )  # fmt: skip
-    _write(found, objective.folder)
+    write(found)
     return found
 
 

@@ -223,6 +223,10 @@ class ResultTable(QTableView):
             self.selectRow(index.row())
             self.scrollTo(index)
 
+    def show_row(self, row: int) -> None:
+        """Scroll to a row of the table, whatever is selected."""
+        self.scrollTo(self._sorted.mapFromSource(self._model.index(row, 0)))
+
     def sizeHint(self) -> QSize:
         """Return a size that shows a few rows in a dock."""
         return QSize(340, 140)

@@ -1,39 +1,46 @@
-"""The dock widget "Train a network": a dataset of one's own, start weights, and how it goes."""
+"""The dock widget "Train a network": training and tuning on a dataset of one's own."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QMainWindow, QWidget
 
+from napari_coldatoms.analyses.tuning_process import tune_in_process
 from napari_coldatoms.clouds.training import Progress, Training
 from napari_coldatoms.clouds.training_folder import BEST, read_history
-from napari_coldatoms.clouds.training_messages import Plan, Stage
-from napari_coldatoms.clouds.training_process import TrainingRequest, train_in_process
+from napari_coldatoms.clouds.training_messages import Plan, Stage, Trials
+from napari_coldatoms.clouds.training_process import train_in_process
+from napari_coldatoms.clouds.tune_training import trial_folder
+from napari_coldatoms.clouds.tuning import Trial, Tuning
 from napari_coldatoms.widgets import memory
 from napari_coldatoms.widgets.base import button, row
 from napari_coldatoms.widgets.detector_weights import use_weights
+from napari_coldatoms.widgets.folds import fold
 from napari_coldatoms.widgets.job_widget import JobWidget
 from napari_coldatoms.widgets.table import ResultTable
-from napari_coldatoms.widgets.training_course import Course, duration
+from napari_coldatoms.widgets.training_course import Course
 from napari_coldatoms.widgets.training_plot import TrainingPlot
 from napari_coldatoms.widgets.training_setup import TrainingSetup
+from napari_coldatoms.widgets.training_words import (
+    course_words,
+    stage_words,
+    training_words,
+    tuning_words,
+)
+from napari_coldatoms.widgets.tuning_panel import TuningPanel
 
-MEMORY = "train_network"
+MEMORY, TUNING = "train_network", "tune"
 # the plot is drawn at most this often (ms)
 _PAUSE = 250
-_STAGES = {
-    "frames": "simulating frames",
-    "weights": "loading the weights",
-    "judging": "judging the validation pictures",
-}
+_Told = Plan | Stage | Progress | Trials
 
 
 class TrainNetworkWidget(JobWidget):
@@ -54,11 +61,12 @@ class TrainNetworkWidget(JobWidget):
         self.setObjectName("train_network")
         self.course = Course()
         """What is shown: of the training that runs, or of what is in its folder."""
-        self._stage = ""
-        self._stopping = False
+        self._what: Literal["training", "tuning"] = "training"
+        self._stage, self._stopping = "", False
 
         self.setup = TrainingSetup()
-        self.setup.set_values(memory.recall(MEMORY))
+        remembered = memory.recall(MEMORY)
+        self.setup.set_values(remembered)
         self.rows.addWidget(self.setup)
         self.run_button = button(
             "Train", "train", "start the training, or go on with it, in the background", self.run
@@ -66,13 +74,20 @@ class TrainNetworkWidget(JobWidget):
         self.cancel_button = button(
             "Cancel",
             "cancel",
-            "stop at the next step; “Train” goes on from there later",
+            "stop at the next step; “Train”, or “Tune”, goes on from there later",
             self.cancel,
         )
         self.cancel_button.setEnabled(False)
         self.rows.addLayout(row(self.run_button, self.cancel_button))
         self.rows.addWidget(self.progress)
         self.rows.addWidget(self.status)
+        self.tuning = TuningPanel(napari_viewer.theme)
+        if isinstance(remembered.get(TUNING), dict):
+            self.tuning.setup.set_values(remembered[TUNING])
+        self.tuning.asked.connect(self.tune)
+        self.tuning.chosen.connect(self._on_chosen)
+        self.tuning_fold = fold("Tune: look for the best hyperparameters", "tune_fold", self.tuning)
+        self.rows.addWidget(self.tuning_fold)
         self.plot = TrainingPlot(napari_viewer.theme)
         self.rows.addWidget(self.plot, 1)
         self.table = ResultTable()
@@ -117,17 +132,36 @@ class TrainNetworkWidget(JobWidget):
         except ValueError as error:
             self.complain(error)
             return
-        memory.remember(MEMORY, self.setup.values())
-        self.course = Course()
+        course = Course()
         if request.resume:
-            self.course.keep(read_history(request.output))
-        self._stage, self._stopping = "starting the process of the training", False
-        self._draw()
+            course.keep(read_history(request.output))
+        self._begin(
+            "training",
+            course,
+            lambda tell, cancel: train_in_process(
+                request, progress=tell, stage=tell, planned=tell, cancelled=cancel
+            ),
+            self._on_trained,
+        )
 
-        def work(*, progress: Any, cancel: Any) -> Training:
-            return self._train(request, progress, cancel)
-
-        self.start_job(work, self._on_trained, words="Starting the training: some seconds …")
+    def tune(self) -> None:
+        """Tune, in the background."""
+        if self.busy:
+            return
+        try:
+            request = self.tuning.setup.request(self.setup.request())
+        except ValueError as error:
+            self.complain(error)
+            return
+        self.tuning.begin(request.training.output, request.trials)
+        self._begin(
+            "tuning",
+            Course(),
+            lambda tell, cancel: tune_in_process(
+                request, trials=tell, progress=tell, stage=tell, planned=tell, cancelled=cancel
+            ),
+            self._on_tuned,
+        )
 
     def cancel(self) -> None:
         """Stop at the next step."""
@@ -150,6 +184,7 @@ class TrainNetworkWidget(JobWidget):
         """Enable what can be used."""
         self.run_button.setEnabled(not running)
         self.setup.setEnabled(not running)
+        self.tuning.set_running(running)
         self.cancel_button.setEnabled(running)
         self.use_button.setEnabled(self.best_weights is not None)
 
@@ -162,7 +197,7 @@ class TrainNetworkWidget(JobWidget):
         top.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Give up the training with the window: it may take hours, and nobody would see it."""
+        """Give up what runs with the window: it may take hours, and nobody would see it."""
         if (
             event is not None
             and event.type() == QEvent.Type.Hide
@@ -172,67 +207,87 @@ class TrainNetworkWidget(JobWidget):
             self._give_up()
         return super().eventFilter(watched, event)
 
-    def _train(self, request: TrainingRequest, progress: Any, cancel: Any) -> Training:
-        """Train; called in a thread."""
+    def _begin(
+        self,
+        what: Literal["training", "tuning"],
+        course: Course,
+        ask: Callable[[Callable[[_Told], None], Callable[[], bool]], Any],
+        done: Callable[[Any], None],
+    ) -> None:
+        """Begin a training or a tuning, which tells its course."""
+        memory.remember(MEMORY, {**self.setup.values(), TUNING: self.tuning.setup.values()})
+        self.course, self._what = course, what
+        self._stage, self._stopping = f"starting the process of the {what}", False
+        self._draw()
 
-        def tell(what: Progress | Stage | Plan) -> None:
-            if isinstance(what, Progress):
-                progress(what.step, what.steps)
-            with contextlib.suppress(RuntimeError):  # the widget is gone
-                self._told.emit(what)
+        def work(*, progress: Any, cancel: Any) -> Any:
+            def tell(told: _Told) -> None:
+                if isinstance(told, Progress):
+                    progress(told.step, told.steps)
+                with contextlib.suppress(RuntimeError):  # the widget is gone
+                    self._told.emit(told)
 
-        return train_in_process(request, progress=tell, stage=tell, planned=tell, cancelled=cancel)
+            return ask(tell, cancel)
 
-    def _on_told(self, what: Progress | Stage | Plan) -> None:
+        self.start_job(work, done, words=f"Starting the {what}: some seconds …")
+
+    def _on_told(self, told: _Told) -> None:
         if not self.job.running:
             return
-        if isinstance(what, Plan):
-            self.course.plan = what
-        elif isinstance(what, Stage):
-            part = f", {what.done} of {what.total}" if what.total else ""
-            self._stage = f"{_STAGES[what.what]}{part}"
+        if isinstance(told, Plan):
+            self.course.plan = told
+        elif isinstance(told, Trials):
+            self._on_trials(told)
+        elif isinstance(told, Stage):
+            self._stage = stage_words(told)
         else:
             self._stage = ""
-            self.course.add(what, time.monotonic())
+            self.course.add(told, time.monotonic())
         if not self._drawing.isActive():
             self._drawing.start()
+
+    def _on_trials(self, told: Trials) -> None:
+        self.tuning.take(told)
+        folder = self.setup.folder
+        if told.has_begun:
+            # a trial that goes on has epochs already
+            self.course = Course(plan=self.course.plan)
+            if folder is not None:
+                self.course.keep(read_history(trial_folder(folder, told.number)))
 
     def _draw(self) -> None:
         if not isalive(self):
             return
         self.plot.show_course(self.course)
         table = self.course.table()
-        if len(table) != len(self.table.table) or not self.job.running:
+        if not table.equals(self.table.table) or not self.job.running:
             self.table.set_table(table)
             self.use_button.setEnabled(self.best_weights is not None)
         if self.job.running and not self._stopping:
-            self.say(self._words())
-
-    def _words(self) -> str:
-        course, plan = self.course, self.course.plan
-        if plan is None:
-            return f"{self._stage.capitalize()} …"
-        words = f"Epoch {course.epoch} of {len(plan.ends)}"
-        if self._stage:
-            return f"{words}: {self._stage} …"
-        left = course.left()
-        return words + ("." if math.isnan(left) else f", {duration(left)} left.")
+            self.say(course_words(self.course, self.tuning.course, self._stage))
 
     def _on_trained(self, done: Training) -> None:
         self.course.keep(done.history)
-        plan, best = self.course.plan, self.course.best
-        words = ["Done." if done.finished else "Stopped; “Train” goes on from there."]
-        if plan is not None:
-            words.append(_pictures(plan))
-        if best is not None and best.overall == best.overall:
-            words.append(
-                f"Best epoch: {best.number}, mAP of boxes {best.box:.2f}, of masks {best.mask:.2f}."
-            )
-        self.say(" ".join(words))
+        self.say(training_words(self.course, finished=done.finished))
+
+    def _on_tuned(self, found: Tuning) -> None:
+        self.tuning.end(found)
+        self.say(tuning_words(found))
+
+    def _on_chosen(self, trial: Trial) -> None:
+        if trial.hyperparameters is None or self.busy:
+            return
+        self.setup.take(trial.hyperparameters)
+        self.say(f"“Train” uses the values of trial {trial.number + 1}.")
 
     def _on_folder(self) -> None:
         if self.busy:
             return
+        self._show_training()
+        self.tuning.show_folder(self.setup.folder)
+
+    def _show_training(self) -> None:
+        """Show the training that is in the folder."""
         folder = self.setup.folder
         self.course = Course()
         if folder is not None:
@@ -242,15 +297,13 @@ class TrainNetworkWidget(JobWidget):
     def _on_finished(self) -> None:
         super()._on_finished()
         self._drawing.stop()
-        self._draw()
+        if self._what == "tuning":
+            self.tuning.end()
+            self._show_training()
+        else:
+            self._draw()
 
     def _on_theme(self, event: Any = None) -> None:
         if isalive(self):
             self.plot.set_theme(self.viewer.theme)
-
-
-def _pictures(plan: Plan) -> str:
-    words = f"Trained on {plan.own} pictures"
-    if plan.simulated:
-        words += f" and {plan.simulated} simulated frames"
-    return f"{words}, judged by {plan.validation}."
+            self.tuning.plot.set_theme(self.viewer.theme)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from napari_coldatoms.backend.analysis import to_dict
 from napari_coldatoms.clouds.annotations import DatasetError, open_set
 from napari_coldatoms.clouds.augment import ALL
 from napari_coldatoms.clouds.recipe import RECIPES, Recipe
+from napari_coldatoms.clouds.search_space import Hyperparameters
 from napari_coldatoms.clouds.training_request import TrainingRequest
 from napari_coldatoms.clouds.weights import WeightsError, read_card
 from napari_coldatoms.widgets.controls import check, choice, text_label, whole
@@ -38,6 +39,8 @@ _RECIPES = {
 }
 _ARCHITECTURES = {"shipped": "small", "coco": "resnet50"}
 _DEVICES = ("auto", "cpu", "cuda", "mps")
+# as many as a tuning's values need
+_DECIMALS = {"learning_rate": 6, "momentum": 4, "decay": 5}
 _MOST = 1_000_000
 
 
@@ -106,6 +109,8 @@ class TrainingSetup(QWidget):
             [(name, name) for name in _DEVICES],
         )
         self.form = ParameterForm(Recipe, prefix="recipe")
+        for name, decimals in _DECIMALS.items():
+            self.form.control(name).setDecimals(decimals)
         self.form.set_values(_recipe(self.recipe.currentData()))
 
         layout = QVBoxLayout(self)
@@ -170,6 +175,10 @@ class TrainingSetup(QWidget):
             self.device.currentData(),
             self.resume.isChecked(),
         )
+
+    def take(self, values: Hyperparameters) -> None:
+        """Show what a tuning has found, and the schedule that it is of."""
+        self.form.set_values({**asdict(values), "schedule": "step"})
 
     def values(self) -> dict[str, Any]:
         """Return what the controls show."""
