@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # a file of tests stays together, so that its fixtures are made once
 PARALLEL := -n auto --dist loadfile
 export COLDATOMS_TEST_DATA
+# a worker for each core: threads of theirs would wait for each other, and burn time while they do
+test slow: export OMP_NUM_THREADS := 1
 
 .PHONY: help demo test slow lint bench accuracy sweeps screenshots weights docs install clean
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -22,6 +23,21 @@ def pytest_configure() -> None:
         for compiled in room.glob("__pycache__/*.nb[ic]"):
             if compiled.stat().st_mtime < newest:
                 compiled.unlink(missing_ok=True)
+
+
+def pytest_collection_finish() -> None:
+    """Tell the collector of garbage to leave alone what the modules of the tests have loaded.
+
+    napari's fixture calls it several times for each window, and it would look through a million
+    objects each time.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Give all to the collector at the end: some libraries complain of what is left."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
