@@ -77,9 +77,3 @@ class CaptionedPlot(QWidget):
     def _on_hovered(self, x: float | None) -> None:
         self._hovered = x
         self.tell()
-
-
-def keep_two_lines(label: QLabel) -> None:
-    """Give a label room for two lines, so that nothing moves when words come and go."""
-    label.setMinimumHeight(2 * label.fontMetrics().lineSpacing() + 2)
-    label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)

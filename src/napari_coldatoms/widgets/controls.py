@@ -74,13 +74,19 @@ def check(text: str, name: str, tooltip: str) -> QCheckBox:
     return made
 
 
-def text_label(name: str, tooltip: str) -> QLabel:
-    """Return a label for words that come later: they wrap, and can be copied."""
+def text_label(name: str, tooltip: str, *, lines: int = 0) -> QLabel:
+    """Return a label for words that come later: they wrap, and can be copied.
+
+    It keeps room for so many lines, so that nothing moves when words come and go.
+    """
     made = QLabel()
     made.setObjectName(name)
     made.setToolTip(tooltip)
     made.setWordWrap(True)
     made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    if lines:
+        made.setMinimumHeight(lines * made.fontMetrics().lineSpacing() + 2)
+        made.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
     return made
 
 

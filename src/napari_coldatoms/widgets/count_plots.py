@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 from napari_coldatoms.photons.fit import AtomNumberFit
 from napari_coldatoms.photons.histogram import Histogram
 from napari_coldatoms.photons.thresholds import Thresholds
-from napari_coldatoms.widgets.captioned_plot import CaptionedPlot, keep_two_lines
+from napari_coldatoms.widgets.captioned_plot import CaptionedPlot
 from napari_coldatoms.widgets.control_plots import ControlsPlot
 from napari_coldatoms.widgets.controls import check, text_label
 from napari_coldatoms.widgets.count_bars import (
@@ -56,6 +56,7 @@ class SamplePlot(CaptionedPlot):
             "count_sample_readout",
             "numbers at the pointer: counts, shots, what the fit expects, and the probability of "
             "each atom number for a single shot with these counts",
+            lines=2,
         )
         super().__init__(
             SampleHistogram(theme_id),
@@ -66,7 +67,6 @@ class SamplePlot(CaptionedPlot):
         )
         self._posterior: FloatArray | None = None
         self.readout = readout
-        keep_two_lines(readout)
         self.plot.setMinimumHeight(HEIGHT)
         self.legend = text_label("count_sample_legend", "what the colours are")
         self.legend.setTextFormat(Qt.TextFormat.RichText)

@@ -32,8 +32,6 @@ class ExposurePlot(ThemedPlot):
         self._scale = 1.0
         self._item = self.add_axes()
         self._item.setMouseEnabled(x=False, y=False)
-        self._item.getAxis("left").setWidth(50)
-        self._item.getAxis("bottom").setHeight(40)
         self._line = pg.PlotCurveItem(antialias=True)
         self._now = pg.InfiniteLine(angle=90)
         self._best = pg.ScatterPlotItem(pxMode=True, size=9, pen=None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_coldatoms.photons.controls import ControlFit
@@ -73,6 +73,7 @@ class PlanningPanel(QWidget):
         self.needed_label = text_label(
             "count_planning_needed",
             "predicted for the fit with the model, from the information in single shots",
+            lines=2,
         )
         self.plot = ExposurePlot(theme_id)
         self.plot.setObjectName("count_planning_plot")
@@ -84,11 +85,8 @@ class PlanningPanel(QWidget):
         self.exposure_label = text_label(
             "count_planning_exposure",
             "the exposure of the smallest predicted error; the number of shots stays the same",
+            lines=2,
         )
-        for label in (self.needed_label, self.exposure_label):
-            # two lines, so that nothing moves when words come and go
-            label.setMinimumHeight(2 * label.fontMetrics().lineSpacing() + 2)
-            label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         wanted = QHBoxLayout()
         wanted.setContentsMargins(0, 0, 0, 0)
         wanted.addWidget(self.error_number, 3)

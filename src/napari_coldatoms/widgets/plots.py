@@ -14,6 +14,9 @@ from qtpy.QtWidgets import QWidget
 
 from napari_coldatoms.widgets.cuts import Cut
 
+LEFT, BOTTOM = 50, 40
+"""Width of the axis on the left and height of the one below (px), with numbers and a label."""
+
 
 @dataclass(frozen=True)
 class PlotColors:
@@ -132,6 +135,8 @@ class ThemedPlot(pg.GraphicsLayoutWidget):
         item.setMenuEnabled(False)
         for side in ("left", "bottom"):
             item.getAxis(side).enableAutoSIPrefix(False)
+        item.getAxis("left").setWidth(LEFT)
+        item.getAxis("bottom").setHeight(BOTTOM)
         self.axes.append(item)
         return item
 
@@ -201,9 +206,6 @@ class CutPlot(ThemedPlot):
         second.setYLink(first)
         second.getAxis("left").setStyle(showValues=False)
         second.getAxis("left").setWidth(8)
-        first.getAxis("left").setWidth(50)
-        for item in self.axes:
-            item.getAxis("bottom").setHeight(40)
         self.set_theme(theme_id)
 
     @property

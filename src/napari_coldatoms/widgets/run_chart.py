@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QWidget
 
-from napari_coldatoms.widgets.captioned_plot import CaptionedPlot, keep_two_lines
+from napari_coldatoms.widgets.captioned_plot import CaptionedPlot
 from napari_coldatoms.widgets.controls import text_label
 from napari_coldatoms.widgets.count_bars import outline
 from napari_coldatoms.widgets.plots import colored, shade
@@ -43,7 +43,9 @@ class RunChart(CaptionedPlot):
 
     def __init__(self, theme_id: str, parent: QWidget | None = None) -> None:
         readout = text_label(
-            "count_run_readout", "legend; with the pointer over the plot: the mean of these shots"
+            "count_run_readout",
+            "legend; with the pointer over the plot: the mean of these shots",
+            lines=2,
         )
         super().__init__(
             _Run(theme_id),
@@ -53,7 +55,6 @@ class RunChart(CaptionedPlot):
             parent=parent,
         )
         self.readout = readout
-        keep_two_lines(readout)
         self.plot.setMinimumHeight(_HEIGHT)
         self.tell()
 

@@ -80,8 +80,6 @@ class _Series(ThemedPlot):
         self._view.clicked.connect(self._on_click)
         self._item = self.add_axes(view=self._view)
         self._view.reset.connect(self._item.enableAutoRange)
-        self._item.getAxis("left").setWidth(50)
-        self._item.getAxis("bottom").setHeight(40)
         self._marker = pg.InfiniteLine(angle=90)
         self._marker.setZValue(-5)
         self._item.addItem(self._marker, ignoreBounds=True)

@@ -72,8 +72,6 @@ class HistogramPlot(ThemedPlot):
         self._view.swept.connect(self._on_sweep)
         self._view.reset.connect(self._show_all)
         self._item = self.add_axes(view=self._view)
-        self._item.getAxis("left").setWidth(50)
-        self._item.getAxis("bottom").setHeight(40)
         self._band = pg.LinearRegionItem(movable=False)
         self._band.setZValue(-10)
         self._bars = [pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[]) for _ in range(4)]

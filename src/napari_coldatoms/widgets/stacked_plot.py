@@ -11,17 +11,14 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_coldatoms.widgets.plots import PickBox, ThemedPlot
+from napari_coldatoms.widgets.plots import BOTTOM, PickBox, ThemedPlot
 
 FloatArray = NDArray[np.float64]
 
 LEAST = 0.5
 """Shots at the bottom of a logarithmic axis."""
 
-LEFT = 50
-"""Width of the axes on the left (px): those of several plots stand below each other."""
-
-_OPEN, _CLOSED = 40, 8  # px of the axis below a plot, with numbers and without
+_CLOSED = 8  # px of the axis below a plot, without numbers
 _ENDLESS = 16777215.0  # Qt's own
 
 
@@ -56,9 +53,9 @@ class StackedPlot(ThemedPlot):
             view.clicked.connect(self._on_clicked)
             view.reset.connect(self.show_all)
             item = self.add_axes(view=view, row=row)
-            item.getAxis("left").setWidth(LEFT)
             last = row == len(stretches) - 1
-            item.getAxis("bottom").setHeight(_OPEN if last else _CLOSED)
+            if not last:
+                item.getAxis("bottom").setHeight(_CLOSED)
             item.getAxis("bottom").setStyle(showValues=last)
             self.ci.layout.setRowStretchFactor(row, stretch)
             if row:
@@ -81,7 +78,7 @@ class StackedPlot(ThemedPlot):
         if shown:
             axis.setStyle(showValues=False)
         axis.showLabel(not shown)
-        axis.setHeight(_CLOSED if shown else _OPEN)
+        axis.setHeight(_CLOSED if shown else BOTTOM)
 
     def set_limits(self, low: float, high: float) -> None:
         """Set how far the plots reach from left to right."""
