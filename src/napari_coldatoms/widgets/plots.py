@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
+from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_coldatoms.widgets.cuts import Cut
 
+FloatArray = NDArray[np.float64]
+
 LEFT, BOTTOM = 50, 40
 """Width of the axis on the left and height of the one below (px), with numbers and a label."""
+
+_FEWEST = 0.5  # at the bottom of a logarithmic axis
 
 
 @dataclass(frozen=True)
@@ -252,6 +257,11 @@ class CutPlot(ThemedPlot):
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the rest of a dock."""
         return QSize(340, 190)
+
+
+def scaled(numbers: FloatArray, *, log: bool) -> FloatArray:
+    """Return numbers of shots or sites as they are drawn on a logarithmic axis, or as they are."""
+    return np.log10(np.maximum(numbers, _FEWEST)) if log else np.asarray(numbers, dtype=np.float64)
 
 
 def faint(color: str, opacity: int) -> Any:

@@ -11,8 +11,8 @@ from qtpy.QtCore import QSize, Qt
 from napari_coldatoms.photons.fit import AtomNumberFit
 from napari_coldatoms.photons.histogram import Histogram
 from napari_coldatoms.widgets.count_bars import CountBars, count_bars, outline
-from napari_coldatoms.widgets.plots import shade
-from napari_coldatoms.widgets.stacked_plot import StackedPlot, scaled
+from napari_coldatoms.widgets.plots import scaled, shade
+from napari_coldatoms.widgets.stacked_plot import StackedPlot
 
 _HEADROOM = 1.18
 _DATA, _PART, _BAND = 70, 95, 28  # opacity of bars, atom numbers, the band of ±2 (of 255)

@@ -12,7 +12,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_coldatoms.analyses.site_result import SiteImage
-from napari_coldatoms.widgets.plots import PickBox, ThemedPlot, shade
+from napari_coldatoms.widgets.plots import PickBox, ThemedPlot, scaled, shade
 from napari_coldatoms.widgets.site_bins import (
     band_of,
     bin_of,
@@ -29,7 +29,6 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
 _NEAR = 12  # px above a bar that still count as the bar
-_LEAST = 0.5  # count at the bottom of a logarithmic axis
 _HEADROOM = 1.25
 _FAR = 8.0  # widths of all bins, within which the threshold is always shown
 _SURE, _UNSURE, _BAND = 235, 105, 70  # opacity of bars (of 255)
@@ -218,7 +217,7 @@ class HistogramPlot(ThemedPlot):
         return count(self._image.found.brightness[counted], self._edges).astype(np.float64)
 
     def _scaled(self, counts: FloatArray) -> FloatArray:
-        return np.log10(np.maximum(counts, _LEAST)) if self._log else np.asarray(counts)
+        return scaled(counts, log=self._log)
 
     def _put(
         self, bars: Any, bottom: FloatArray, top: FloatArray, color: str, opacity: int

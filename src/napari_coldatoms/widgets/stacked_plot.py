@@ -5,18 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pyqtgraph as pg
-from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_coldatoms.widgets.plots import BOTTOM, PickBox, ThemedPlot
-
-FloatArray = NDArray[np.float64]
-
-LEAST = 0.5
-"""Shots at the bottom of a logarithmic axis."""
 
 _CLOSED = 8  # px of the axis below a plot, without numbers
 _ENDLESS = 16777215.0  # Qt's own
@@ -121,8 +114,3 @@ class StackedPlot(ThemedPlot):
 
     def _on_clicked(self, x: float, _y: float, _shift: bool) -> None:
         self.clicked.emit(x)
-
-
-def scaled(shots: FloatArray, *, log: bool) -> FloatArray:
-    """Return numbers of shots as they are drawn on a logarithmic axis, or as they are."""
-    return np.log10(np.maximum(shots, LEAST)) if log else np.asarray(shots, dtype=np.float64)
