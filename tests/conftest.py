@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# before napari reads its settings: those of the user are left alone, and none are written
+os.environ["NAPARI_CONFIG"] = ""
+
 PACKAGE = Path(__file__).parents[1] / "src" / "napari_coldatoms"
 COMPILED = ("clouds", "lattice", "photons", "statistics")
 

@@ -23,9 +23,10 @@ DEMO += "sys.exit(run_demo(Path(sys.argv[1])))"
 
 def run_demo(output: Path, **environment: str) -> subprocess.CompletedProcess:
     # a process of its own: it opens a window and sets the environment for it
+    inherited = {name: value for name, value in os.environ.items() if name != "NAPARI_CONFIG"}
     return subprocess.run(
         [sys.executable, "-c", DEMO, str(output)],
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         timeout=240,

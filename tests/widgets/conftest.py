@@ -1,17 +1,13 @@
-"""A napari window for the widgets' tests, with settings and remembered parameters of its own."""
+"""A napari window for the widgets' tests, with remembered parameters of its own."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-# before napari reads its settings: tests must leave the user's alone
-os.environ.setdefault("NAPARI_CONFIG", str(Path(tempfile.mkdtemp()) / "napari.yaml"))
 
 PLUGIN = "napari-coldatoms"
 
@@ -26,6 +22,17 @@ def _own_notifications() -> None:
     from napari.utils.notifications import notification_manager
 
     notification_manager.records.clear()
+
+
+@pytest.fixture(autouse=True)
+def _plugins_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for plugins once, and not for each window: they stay the same."""
+    from npe2 import PluginManager
+
+    manager = PluginManager.instance()
+    if PLUGIN not in (manifest.name for manifest in manager.iter_manifests()):
+        manager.discover(include_npe1=True)
+    monkeypatch.setattr(PluginManager, "discover", lambda *_, **__: 0)
 
 
 @pytest.fixture(autouse=True)
