@@ -148,6 +148,35 @@ def test_a_tuning_under_way_is_shown(panel, tmp_path):
     assert panel.course.best.number == 2
 
 
+def test_the_plot_shows_the_best_so_far(qtbot, panel, tmp_path):
+    panel.show()
+    assert not panel.plot.isVisible()
+    values = (0.01, 0.6, 0.55, 0.7, 0.65, 0.5, 0.68)
+    trials = tuple(
+        replace(DONE[0], number=number, value=value) for number, value in enumerate(values)
+    )
+    panel.begin(tmp_path, 9)
+    panel.take(Trials(7, (*trials, replace(UNDER_WAY, number=7))))
+    plot = panel.plot
+    assert plot.isVisible()
+    numbers, shown = plot._dots.getData()
+    assert list(numbers) == [1, 2, 3, 4, 5, 6, 7]
+    # the first one is far below: it must not take the room of the others
+    assert list(shown[1:]) == list(values[1:])
+    low, high = plot.axes[0].viewRange()[1]
+    assert 0.2 < low < shown[0] < 0.5
+    assert 0.7 < high < 0.8
+    assert [point.symbol() for point in plot._dots.points()] == ["t", *"oooooo"]
+    x, best = plot._best.getData()
+    at = [best[x == number][-1] for number in range(2, 8)]
+    assert at == [0.6, 0.6, 0.7, 0.7, 0.7, 0.7]
+    left, right = plot.axes[0].viewRange()[0]
+    assert left < 1
+    assert right > 9
+    plot.set_theme("light")
+    assert plot.colors.background == plot.backgroundBrush().color().name()
+
+
 def test_how_long_a_tuning_takes():
     course = TuningCourse(wanted=10)
     course.take(Trials(2, (*DONE, UNDER_WAY)))

@@ -83,14 +83,20 @@ def plot_tuning(tuning: Tuning, *, value: str = "value", points: int = 41) -> Fi
 
 
 def _slice(axis: Axes, own: Slice, tuning: Tuning, norm: Normalize) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     ranges = tuning.space.ranges
     axis.pcolormesh(
         own.x_values, own.y_values, own.mean, shading="nearest", cmap=_COLOURS, norm=norm
     )
-    if ranges[own.x].log:
-        axis.set_xscale("log")
-    if ranges[own.y].log:
-        axis.set_yscale("log")
+    for name, scaled, ticks in (
+        (own.x, axis.set_xscale, axis.xaxis),
+        (own.y, axis.set_yscale, axis.yaxis),
+    ):
+        if ranges[name].log:
+            scaled("log")
+        elif ranges[name].whole:
+            ticks.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel=_NAMES[own.x], ylabel=_NAMES[own.y])
     sobol = [each for each in tuning.done if each.source == "sobol"]
     model = [each for each in tuning.done if each.source == "model"]
@@ -129,3 +135,6 @@ def _course(axis: Axes, tuning: Tuning, value: str) -> None:
         axis.legend(loc="lower right", fontsize="small")
     axis.set(xlabel="trial", ylabel=value, xlim=(0.5, max([len(tuning.trials), 2]) + 0.5))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # on the left there is the scale of the slices
+    axis.yaxis.tick_right()
+    axis.yaxis.set_label_position("right")

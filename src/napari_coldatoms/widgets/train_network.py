@@ -6,12 +6,10 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, QTimer, Signal
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QMainWindow, QWidget
+from qtpy.QtCore import QTimer, Signal
 
 from napari_coldatoms.analyses.tuning_process import tune_in_process
 from napari_coldatoms.clouds.training import Progress, Training
@@ -36,11 +34,13 @@ from napari_coldatoms.widgets.training_words import (
     tuning_words,
 )
 from napari_coldatoms.widgets.tuning_panel import TuningPanel
+from napari_coldatoms.widgets.window_end import WindowEnd
 
 MEMORY, TUNING = "train_network", "tune"
 # the plot is drawn at most this often (ms)
 _PAUSE = 250
 _Told = Plan | Stage | Progress | Trials
+_Request = TypeVar("_Request")
 
 
 class TrainNetworkWidget(JobWidget):
@@ -87,6 +87,8 @@ class TrainNetworkWidget(JobWidget):
         self.tuning.asked.connect(self.tune)
         self.tuning.chosen.connect(self._on_chosen)
         self.tuning_fold = fold("Tune: look for the best hyperparameters", "tune_fold", self.tuning)
+        # what is closed cannot be scrolled
+        self.tuning_fold.toggled.connect(lambda _: QTimer.singleShot(0, self.tuning.show_row))
         self.rows.addWidget(self.tuning_fold)
         self.plot = TrainingPlot(napari_viewer.theme)
         self.rows.addWidget(self.plot, 1)
@@ -111,6 +113,8 @@ class TrainNetworkWidget(JobWidget):
         self._drawing.setInterval(_PAUSE)
         self._drawing.timeout.connect(self._draw)
         self._told.connect(self._on_told)
+        # it may take hours, and nobody would see it
+        WindowEnd(self).ended.connect(self._give_up)
         self.setup.changed.connect(self._on_folder)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_folder()
@@ -125,12 +129,8 @@ class TrainNetworkWidget(JobWidget):
 
     def run(self) -> None:
         """Train, in the background."""
-        if self.busy:
-            return
-        try:
-            request = self.setup.request()
-        except ValueError as error:
-            self.complain(error)
+        request = self._asked(self.setup.request)
+        if request is None:
             return
         course = Course()
         if request.resume:
@@ -146,12 +146,8 @@ class TrainNetworkWidget(JobWidget):
 
     def tune(self) -> None:
         """Tune, in the background."""
-        if self.busy:
-            return
-        try:
-            request = self.tuning.setup.request(self.setup.request())
-        except ValueError as error:
-            self.complain(error)
+        request = self._asked(lambda: self.tuning.setup.request(self.setup.request()))
+        if request is None:
             return
         self.tuning.begin(request.training.output, request.trials)
         self._begin(
@@ -188,24 +184,15 @@ class TrainNetworkWidget(JobWidget):
         self.cancel_button.setEnabled(running)
         self.use_button.setEnabled(self.best_weights is not None)
 
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Look out for the end of the window."""
-        super().showEvent(event)
-        top: QWidget = self
-        while (parent := top.parentWidget()) is not None:
-            top = parent
-        top.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Give up what runs with the window: it may take hours, and nobody would see it."""
-        if (
-            event is not None
-            and event.type() == QEvent.Type.Hide
-            and isinstance(watched, QMainWindow)
-            and not event.spontaneous()
-        ):
-            self._give_up()
-        return super().eventFilter(watched, event)
+    def _asked(self, request: Callable[[], _Request]) -> _Request | None:
+        """Return what is asked for; None where it cannot be, or something runs."""
+        if self.busy:
+            return None
+        try:
+            return request()
+        except ValueError as error:
+            self.complain(error)
+            return None
 
     def _begin(
         self,
@@ -248,12 +235,10 @@ class TrainNetworkWidget(JobWidget):
 
     def _on_trials(self, told: Trials) -> None:
         self.tuning.take(told)
-        folder = self.setup.folder
-        if told.has_begun:
-            # a trial that goes on has epochs already
+        if told.has_begun and (folder := self.setup.folder) is not None:
             self.course = Course(plan=self.course.plan)
-            if folder is not None:
-                self.course.keep(read_history(trial_folder(folder, told.number)))
+            # a trial that goes on has epochs already
+            self.course.keep(read_history(trial_folder(folder, told.number)))
 
     def _draw(self) -> None:
         if not isalive(self):

@@ -106,15 +106,20 @@ class TuningPanel(QWidget):
         self.tune_button.setEnabled(not running)
         self.use_button.setEnabled(not running and self.course.best is not None)
 
-    def _show(self) -> None:
+    def show_row(self) -> None:
+        """Scroll the table to the trial that is under way, else to the best one."""
         course = self.course
-        self.table.set_table(course.table())
         best = None if course.best is None else course.best.number
-        seen = course.number if course.number is not None else best
-        self.plot.show_course(course)
+        seen = best if course.number is None else course.number
         numbers = [each.number for each in course.trials]
         if seen in numbers:
             self.table.show_row(numbers.index(seen))
+
+    def _show(self) -> None:
+        course = self.course
+        self.table.set_table(course.table())
+        self.plot.show_course(course)
+        self.show_row()
         self.use_button.setEnabled(self.setup.isEnabled() and self.course.best is not None)
         self.figure.show_file(None if self._folder is None else self._folder / FIGURE)
 

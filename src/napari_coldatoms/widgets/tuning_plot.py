@@ -6,16 +6,19 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QSize
 
+from napari_coldatoms.widgets.plots import FloatArray
 from napari_coldatoms.widgets.stacked_plot import StackedPlot
 from napari_coldatoms.widgets.tuning_course import TuningCourse
 
-_HEIGHT = 120
+_HEIGHT = 150
 _MARGIN = 0.1
-# above and below equal values
+# a range at least this wide, where all values are the same
 _LEAST = 0.01
+_QUARTER = 0.25
 _TOOLTIP = (
-    "Dots: mAP (0 to 1) of each trial, the mean of those of boxes and masks. Line: the best so "
-    "far.\nDragging moves, Ctrl+wheel zooms, a double click shows all."
+    "Dots: mAP (0 to 1) of each trial, the mean of those of boxes and masks; triangles: of trials "
+    "that are far lower. Line: the best so far.\n"
+    "Dragging moves, Ctrl+wheel zooms, a double click shows all."
 )
 
 
@@ -60,16 +63,29 @@ class TuningPlot(StackedPlot):
         numbers = np.array([each.number + 1 for each in done], dtype=np.float64)
         values = np.array([each.value for each in done], dtype=np.float64)
         self.set_labels(self._axes, left="mAP", bottom="trial")
-        self._dots.setData(numbers, values, size=6, pen=None, brush=colors.data)
+        low, high = _range(values)
+        shown = np.maximum(values, low)
+        self._dots.setData(
+            numbers, shown, symbol=np.where(values < low, "t", "o").tolist(), size=7, pen=None,
+            brush=colors.data,
+        )  # fmt: skip
         # a step at each trial, up to the last one
-        best = np.maximum.accumulate(values) if len(values) else values
+        best = np.maximum.accumulate(shown) if len(shown) else shown
         self._best.setData(
             np.repeat(numbers, 2)[1:], np.repeat(best, 2)[:-1], pen=pg.mkPen(colors.model, width=2)
         )
-        if len(values):
-            low, high = float(values.min()), float(values.max())
-            self._axes.setYRange(low, max(high, low + _LEAST), padding=_MARGIN)
+        self._axes.setYRange(low, high, padding=_MARGIN)
 
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the rest of a dock."""
         return QSize(340, _HEIGHT)
+
+
+def _range(values: FloatArray) -> tuple[float, float]:
+    """Return from where to where values are shown: some far-off ones must not take most of it."""
+    if not len(values):
+        return 0.0, 1.0
+    high = float(values.max())
+    quarter = float(np.quantile(values, _QUARTER))
+    low = max(float(values.min()), quarter - (high - quarter))
+    return low, max(high, low + _LEAST)

@@ -34,7 +34,7 @@ class _Shown:
 _RANGES = {
     "learning_rate": _Shown("learning rate of the first epochs", 1e-5, 1.0, 5),
     "momentum": _Shown("momentum of gradient descent", 0.0, 0.999, 3),
-    "decay_epochs": _Shown("epochs between changes of the learning rate", 1, 10_000, 0),
+    "decay_epochs": _Shown("epochs between changes of the learning rate", 1, _MOST, 0),
     "decay": _Shown("factor of each change of the learning rate", 1e-4, 1.0, 4),
 }
 
