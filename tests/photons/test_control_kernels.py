@@ -13,6 +13,7 @@ from napari_coldatoms.photons.chain_derivatives import brightness_nodes
 from napari_coldatoms.photons.control_kernels import fill_counts, pure_counts, share
 from napari_coldatoms.photons.loss_model import LossModel
 from napari_coldatoms.photons.quadrature import legendre
+from napari_coldatoms.photons.scoring import damped_step
 
 BINS = 80
 TWO = ((1.0, 15.0, 29.0), {(2, 1): 0.8, (2, 0): 0.4})
@@ -116,3 +117,19 @@ def test_counts_are_filled_over_whatever_was_there():
     out = np.full(40, np.nan)
     fill_counts(7.0, 0.0, out)
     np.testing.assert_allclose(out, stats.poisson.pmf(np.arange(40), 7.0), rtol=1e-12)
+
+
+def test_a_damped_step_leaves_what_is_held_where_it_is() -> None:
+    rng = np.random.default_rng(4)
+    a = rng.normal(0, 1, (4, 4)) * [1.0, 1e3, 1.0, 1e-3]
+    info, gradient = a.T @ a, rng.normal(0, 1, 4)
+    free = np.array([True, True, False, True])
+    step = np.where(free, gradient, np.nan)
+    assert damped_step(np.tril(info), 0.3, free, step)
+    kept = np.flatnonzero(free)
+    # damping adds a part of each diagonal element
+    part = info[np.ix_(kept, kept)] + 0.3 * np.diag(np.diag(info)[kept])
+    np.testing.assert_allclose(step[kept], np.linalg.solve(part, gradient[kept]), rtol=1e-9)
+    assert step[2] == 0
+    info[1, 1] = -1.0
+    assert not damped_step(info, 0.3, free, gradient)

@@ -12,7 +12,6 @@ from napari_coldatoms.statistics.likelihood import (
     maximise,
     newton_step,
     penalty,
-    solve,
 )
 
 STATE = np.array([0.4, 0.3, 0.62, 2 * np.log(0.1), 2 * np.log(0.13)])
@@ -107,13 +106,3 @@ def test_component_without_values_is_given_up(values):
     far = np.array([0.0, 0.4, 50.0, np.log(0.05), np.log(0.01)])
     _, value = maximise(values, one, 0 * one, far, VARIANCE, float(values.size), 1e-9, 100)
     assert value == -np.inf
-
-
-def test_solve():
-    rng = np.random.default_rng(2)
-    a = rng.normal(0, 1, (5, 5))
-    matrix, right, out = a @ a.T + np.eye(5), rng.normal(0, 1, 5), np.empty(5)
-    expected = np.linalg.solve(matrix, right)
-    assert solve(matrix.copy(), right, out)
-    np.testing.assert_allclose(out, expected, rtol=1e-10)
-    assert not solve(matrix - 10 * np.eye(5), right, out)

@@ -22,7 +22,7 @@ _LATTICE = (
     "psf_variations",
     "shot",
 )
-_STATISTICS = ("binned", "likelihood", "starts")
+_STATISTICS = ("binned", "cholesky", "likelihood", "starts")
 MODULES = (
     *(f"napari_coldatoms.lattice.{name}" for name in _LATTICE),
     *(f"napari_coldatoms.statistics.{name}" for name in _STATISTICS),

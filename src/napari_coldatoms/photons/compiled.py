@@ -26,6 +26,7 @@ _NAMES = (
 MODULES = (
     *(f"napari_coldatoms.photons.{name}" for name in _NAMES),
     "napari_coldatoms.statistics.bootstrap",
+    "napari_coldatoms.statistics.cholesky",
 )
 """The modules that have kernels."""
 

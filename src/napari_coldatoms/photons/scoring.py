@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from napari_coldatoms.photons.control_kernels import control_counts, pure_counts, set_scaled
+from napari_coldatoms.statistics.cholesky import solve
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -23,6 +24,8 @@ MOST_STEPS = np.int64(200)
 _ZERO = np.int64(0)
 # a probability that is zero where there were counts
 _IMPOSSIBLE = 1e-300
+# of a diagonal element of the information, where a step can be told
+_LEAST_PIVOT = 1e-13
 # a small step, in standard errors of a parameter when the others are known
 _SMALL = 0.1
 
@@ -52,51 +55,33 @@ def score(
 
 
 @njit(cache=True, nogil=True)
-def solve(matrix: FloatArray, damping: float, free: NDArray[np.bool_], right: FloatArray) -> bool:
-    """Solve in place, by Cholesky's method, for the free rows; only the lower half is read.
+def damped_step(
+    matrix: FloatArray, damping: float, free: NDArray[np.bool_], right: FloatArray
+) -> bool:
+    """Solve in place for the free rows; only the lower half is read.
 
     The diagonal is scaled to one, and `damping` added to it. Return whether that was possible.
     """
     size = right.size
-    root = np.zeros((size, size))
-    scale = np.ones(size)
-    for a in range(size):
-        if free[a]:
-            if matrix[a, a] <= 0 or not math.isfinite(matrix[a, a]):
-                return False
-            scale[a] = 1 / math.sqrt(matrix[a, a])
+    scaled, scale = np.zeros((size, size)), np.zeros(size)
     for a in range(size):
         if not free[a]:
+            # an equation of its own, with the solution 0
+            scaled[a, a] = 1.0
             right[a] = 0.0
             continue
-        right[a] *= scale[a]
+        if matrix[a, a] <= 0 or not math.isfinite(matrix[a, a]):
+            return False
+        scale[a] = 1 / math.sqrt(matrix[a, a])
         for b in range(a + 1):
-            if not free[b]:
-                continue
-            value = matrix[a, b] * scale[a] * scale[b]
-            if a == b:
-                value += damping
-            for k in range(b):
-                value -= root[a, k] * root[b, k]
-            if a == b:
-                if value <= 1e-13:
-                    return False
-                root[a, a] = math.sqrt(value)
-            else:
-                root[a, b] = value / root[b, b]
+            scaled[a, b] = matrix[a, b] * scale[a] * scale[b]
+        scaled[a, a] += damping
     for a in range(size):
-        if free[a]:
-            for k in range(a):
-                right[a] -= root[a, k] * right[k]
-            right[a] /= root[a, a]
-    for a in range(size - 1, -1, -1):
-        if free[a]:
-            for k in range(a + 1, size):
-                right[a] -= root[k, a] * right[k]
-            right[a] /= root[a, a]
+        right[a] *= scale[a]
+    if not solve(scaled, right, _LEAST_PIVOT, right):
+        return False
     for a in range(size):
-        if free[a]:
-            right[a] *= scale[a]
+        right[a] *= scale[a]
     return True
 
 
@@ -208,7 +193,7 @@ def climb(
             at_top = theta[active[a]] >= upper[active[a]] and gradient[a] >= 0
             free[a] = not (at_bottom or at_top) and info[a, a] > 0
         set_scaled(1.0, gradient, step)
-        while not solve(info, damping, free, step):
+        while not damped_step(info, damping, free, step):
             damping = max(10 * damping, 1e-3)
             if damping > 1e8:
                 break

@@ -21,6 +21,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from napari_coldatoms.statistics.cholesky import solve
+
 Array = NDArray[np.float64]
 
 # largest Newton step: log odds, means (in the smaller standard deviation), log variances
@@ -33,6 +35,8 @@ _DAMPING = 0.02
 _DAMPING_DOWN = 0.4
 _DAMPING_UP = 4.0
 _MOST_DAMPING = 5.0
+# of a diagonal element of the Hessian, where it still has a maximum
+_LEAST_PIVOT = 1e-12
 # a climb that gains less than this in as many passes has no summit worth reaching
 _SLOW_PASSES = 12
 _SLOW_GAIN = 2e-2
@@ -171,7 +175,7 @@ def newton_step(
             for k in range(3):
                 for m in range(3):
                     hessian[a, b] -= delta[a, k] * delta[b, m] * curvature[k + m]
-    if not solve(hessian, gradient, step):
+    if not solve(hessian, gradient, _LEAST_PIVOT, step):
         return -1.0
     gain = 0.0
     for a in range(5):
@@ -186,34 +190,6 @@ def newton_step(
         for a in range(5):
             step[a] /= longest
     return gain
-
-
-@njit(cache=True, nogil=True)
-def solve(matrix: Array, right: Array, out: Array) -> bool:
-    """Solve a symmetric system in place by Cholesky; return whether it is positive definite."""
-    n = right.size
-    for a in range(n):
-        for b in range(a + 1):
-            total = matrix[a, b]
-            for k in range(b):
-                total -= matrix[a, k] * matrix[b, k]
-            if a == b:
-                if not total > 1e-12 * abs(matrix[a, a]):
-                    return False
-                matrix[a, a] = math.sqrt(total)
-            else:
-                matrix[a, b] = total / matrix[b, b]
-    for a in range(n):
-        total = right[a]
-        for k in range(a):
-            total -= matrix[a, k] * out[k]
-        out[a] = total / matrix[a, a]
-    for a in range(n - 1, -1, -1):
-        total = out[a]
-        for k in range(a + 1, n):
-            total -= matrix[k, a] * out[k]
-        out[a] = total / matrix[a, a]
-    return True
 
 
 @njit(cache=True, nogil=True)
