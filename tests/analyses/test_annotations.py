@@ -174,6 +174,33 @@ def test_unsaved_painting_comes_back_as_it_was(tmp_path, notes) -> None:
     assert list(path.parent.iterdir()) == []
 
 
+def test_painting_is_found_when_the_image_was_renamed_or_moved(tmp_path, notes) -> None:
+    before, after = tmp_path / "run 1" / "series.h5", tmp_path / "run 2" / "series.h5"
+    for path in (before, after):
+        path.parent.mkdir()
+        path.write_bytes(b"")
+    folder = tmp_path / "unsaved"
+    image = ImageKey("series", SHAPE, str(before))
+    file = RecoveryFile(folder, image)
+    file.write(unsaved(notes, image), 1)
+    (folder / "damaged.npz").write_bytes(b"PK")
+
+    def found(name: str, shape: tuple[int, int], source: object) -> list:
+        return find_unsaved(folder, ImageKey(name, shape, str(source)))
+
+    assert found("renamed", SHAPE, before) == [file.path]
+    assert found("series", (40, 51), before) == []
+    assert found("series", SHAPE, "") == []
+    assert found("series", SHAPE, after) == []  # another run: the file painted on is still there
+    link = tmp_path / "link.h5"
+    link.symlink_to(before)
+    assert found("series", SHAPE, link) == [file.path]
+    link.unlink()
+    before.unlink()
+    assert found("series", SHAPE, after) == [file.path]
+    assert found("series", SHAPE, tmp_path / "run 2" / "other.h5") == []
+
+
 def test_older_painting_never_replaces_newer(tmp_path, notes) -> None:
     image = ImageKey("series", SHAPE, "")
     file = RecoveryFile(tmp_path, image)
@@ -321,6 +348,9 @@ def test_labels_are_exported_as_the_image_is(tmp_path, notes) -> None:
     np.testing.assert_array_equal(mot[1], painted((10, 10, 4), (25, 30, 6)))
     np.testing.assert_array_equal(odt[1], painted((10, 12, 3)))
     assert not mot[[0, 2, 4]].any()
+    # names that a file cannot have do not fall together
+    alike = export_tiff(tmp_path, "x", ["a/b", "a?b", "µ"], (5, *SHAPE), notes.notes)
+    assert len({path.name.lower() for path in alike}) == 3
     single = Annotations(SHAPE, ["cloud"])
     single.paint((), "cloud", painted((10, 10, 4)))
     (path,) = export_tiff(tmp_path, "one", single.classes, SHAPE, single.notes)

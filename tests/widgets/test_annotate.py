@@ -203,6 +203,49 @@ def test_every_stroke_gets_on_disk_also_when_the_dock_is_closed(
     assert again.session.notes.counts((1,)) == {"cloud": 1}
 
 
+def test_a_copy_of_a_layer_is_the_users_own(qtbot, viewer, annotate, add, series, finished) -> None:
+    add(series)
+    layer = paint(annotate, "cloud", (1,), (40, 38), 10)
+    copied = {key: layer.metadata[key] for key in layer.metadata}
+    copy = viewer.add_labels(layer.data.copy(), name="copy", metadata=copied)
+    assert "“copy” is a layer of your own" in annotate.status.text()
+    assert annotate.painting.layer.layers == [copy]
+    viewer.layers.remove(copy)
+    # the first one is still that of the class
+    layer.paint((2, 50, 60), 3)
+    on_disk(qtbot, shots=2)
+    assert annotate.session.notes.counts((2,)) == {"cloud": 1}
+
+
+def test_layers_that_come_back_are_kept_again(qtbot, viewer, annotate, add, series) -> None:
+    source = add(series)
+    layer = paint(annotate, "cloud", (1,), (40, 38), 10)
+    both = [each.__wrapped__ for each in (source, layer)]
+    layer.mode = "pan_zoom"
+    viewer.layers.clear()
+    for each in both:
+        viewer.layers.append(each)
+    layer.paint((2, 50, 60), 3)
+    on_disk(qtbot, shots=2)
+    assert not annotate.banner.isVisible()
+
+
+def test_what_cannot_be_written_is_told_once_and_tried_again(
+    qtbot, viewer, annotate, add, series
+) -> None:
+    add(series)
+    unsaved_folder().parent.mkdir(parents=True, exist_ok=True)
+    unsaved_folder().write_text("in the way")
+    layer = paint(annotate, "cloud", (1,), (40, 38), 10)
+    qtbot.waitUntil(lambda: "is not on disk yet" in annotate.status.text())
+    assert not annotate.session.flush()
+    assert messages().count("is not on disk yet") == 1
+    unsaved_folder().unlink()
+    qtbot.waitUntil(lambda: annotate.status.text() == "What was painted is on disk.")
+    layer.paint((2, 50, 60), 3)
+    on_disk(qtbot, shots=2)
+
+
 def test_half_a_stroke_is_kept(qtbot, viewer, annotate, add, series) -> None:
     add(series)
     layer = annotate.session.activate("cloud")
@@ -226,11 +269,13 @@ def test_painting_is_recovered_when_the_image_is_opened_again(
     path = kept()[0]
     assert source not in viewer.layers
 
-    add(series)
+    add(series, name="renamed")
     qtbot.waitUntil(lambda: annotate.banner.isVisible())
-    assert "never saved: 1 shot" in annotate.banner.words.text()
+    assert annotate.banner.words.text().startswith(
+        "Painting on “series” of /data/series.h5 was never saved: 1 shot, "
+    )
     press(qtbot, annotate.banner.recover_button)
-    np.testing.assert_array_equal(viewer.layers["ODT of series"].data, before)
+    np.testing.assert_array_equal(viewer.layers["ODT of renamed"].data, before)
     assert annotate.session.notes.unsaved == ((1,),)
     assert not annotate.banner.isVisible()
     (new,) = kept()

@@ -15,7 +15,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 from typing import Any
 
@@ -28,8 +28,12 @@ __all__ = ["ImageKey", "RecoveryFile", "Unsaved", "find_unsaved", "read_unsaved"
 
 FORMAT = "napari-coldatoms unsaved painting 1"
 SUFFIX, ASIDE = ".npz", ".discarded"
+# of files on other images so many are looked into
+_LOOKED_INTO = 50
 # what was discarded can be brought back by hand for so long (s)
 _KEPT = 30 * 24 * 3600
+
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,20 @@ class ImageKey:
         """The same for the same image, of letters that a file name may have."""
         whole = json.dumps([self.name, list(self.shape[-2:]), self.source])
         return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+    def may_be(self, other: ImageKey) -> bool:
+        """Tell whether another image is likely the same: renamed, its file moved or linked."""
+        if self.shape[-2:] != other.shape[-2:] or not (self.source and other.source):
+            return False
+        if self.source == other.source:
+            return True
+        mine, theirs = Path(self.source), Path(other.source)
+        try:
+            return mine.samefile(theirs)
+        except OSError:  # one of them is gone
+            # names of both kinds of systems
+            same = PureWindowsPath(mine).name == PureWindowsPath(theirs).name
+            return same and mine.exists() and not theirs.exists()
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,12 +148,16 @@ class RecoveryFile:
 def find_unsaved(folder: Path, image: ImageKey, *, but: Iterable[Path] = ()) -> list[Path]:
     """Return the files with unsaved painting on an image, the newest first.
 
-    Those of sessions that go on are left out with `but`.
+    Behind them stand those on images that may be the same, see `ImageKey.may_be`. Files of sessions
+    that go on are left out with `but`.
     """
     skip = set(but)
-    found = [path for path in Path(folder).glob(f"{image.digest}.*{SUFFIX}") if path not in skip]
     # a name that begins with a dot is of a file that was never completed; glob passes those over
-    return sorted(found, key=_modified, reverse=True)
+    found = [path for path in Path(folder).glob(f"*{SUFFIX}") if path not in skip]
+    found.sort(key=_modified, reverse=True)
+    own = [path for path in found if path.name.startswith(f"{image.digest}.")]
+    others = [path for path in found if path not in own][:_LOOKED_INTO]
+    return own + [path for path in others if (of := _image_of(path)) and image.may_be(of)]
 
 
 def read_unsaved(path: Path) -> Unsaved:
@@ -148,11 +170,7 @@ def read_unsaved(path: Path) -> Unsaved:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            said = json.loads(bytes(file["about"]).decode("utf-8"))
-            if said.get("format") != FORMAT:
-                raise ValueError(f"expected format {FORMAT!r}, found {said.get('format')!r}")
-            image = said["image"]
-            shape = tuple(int(n) for n in image["shape"])
+            said = _about(file)
             notes = {
                 tuple(int(n) for n in shot["index"]): ShotNotes(
                     MappingProxyType(
@@ -166,13 +184,13 @@ def read_unsaved(path: Path) -> Unsaved:
                 for shot in said["shots"]
             }
             return Unsaved(
-                ImageKey(str(image["name"]), shape, str(image["source"])),
+                _key(said["image"]),
                 tuple(str(name) for name in said["classes"]),
                 notes,
                 str(said["dataset"]),
                 float(said["when"]),
             )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise ValueError(
             f"{path}: expected unsaved painting, found a damaged file ({error})"
         ) from None
@@ -187,6 +205,27 @@ def set_aside(path: Path) -> None:
     for old in path.parent.glob(f"*{ASIDE}"):
         if now - _modified(old) > _KEPT:
             old.unlink(missing_ok=True)
+
+
+def _about(file: Any) -> dict[str, Any]:
+    said = json.loads(bytes(file["about"]).decode("utf-8"))
+    if said.get("format") != FORMAT:
+        raise ValueError(f"expected format {FORMAT!r}, found {said.get('format')!r}")
+    return dict(said)
+
+
+def _key(image: Mapping[str, Any]) -> ImageKey:
+    shape = tuple(int(n) for n in image["shape"])
+    return ImageKey(str(image["name"]), shape, str(image["source"]))
+
+
+def _image_of(path: Path) -> ImageKey | None:
+    """Return the image of a file; None where that is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return _key(_about(file)["image"])
+    except _DAMAGED:
+        return None
 
 
 def _write(path: Path, unsaved: Unsaved) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_coldatoms.analyses.annotations import LabelPatch, Shot, ShotNotes
 from napari_coldatoms.atomic import replacing
+from napari_coldatoms.clouds.annotation_files import INDEX, file_name
 from napari_coldatoms.clouds.annotations import (
     Annotated,
     AnnotatedSet,
@@ -40,7 +41,6 @@ __all__ = [
 
 Progress = Callable[[int, int], None] | None
 
-INDEX_FILE = "dataset.json"
 _LONGEST = 40
 
 
@@ -144,7 +144,7 @@ def open_dataset(folder: Path, classes: Iterable[str] = (), *, create: bool) -> 
         The folder cannot be made.
     """
     folder = Path(folder)
-    if (folder / INDEX_FILE).exists():
+    if (folder / INDEX).exists():
         return open_set(folder)
     return create_set(folder, tuple(classes)) if create else None
 
@@ -221,7 +221,8 @@ def export_tiff(
     Parameters
     ----------
     folder : Path
-        For the files, ``<name>.<class>.tif``, uint16.
+        For the files, ``<name>.<class>.tif``, uint16; with a number where classes differ in
+        nothing but what a file name cannot have.
     name : str
         Of the image.
     classes : iterable of str
@@ -251,8 +252,10 @@ def export_tiff(
             if progress is not None:
                 progress(number * len(shots) + at + 1, len(classes) * len(shots))
 
+    taken: list[str] = []
     for number, label in enumerate(classes):
-        path = Path(folder) / f"{_plain(name)}.{_plain(label)}.tif"
+        taken.append(file_name(f"{_plain(name)}.{_plain(label)}", taken))
+        path = Path(folder) / taken[-1]
         with replacing(path) as new:
             tifffile.imwrite(
                 new,

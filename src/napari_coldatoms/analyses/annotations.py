@@ -62,9 +62,13 @@ class LabelPatch:
     def on(self, shape: tuple[int, int]) -> NDArray[np.uint16]:
         """Return the label image of a picture of a shape."""
         labels = np.zeros(shape, dtype=LABEL_TYPE)
+        self.draw(labels)
+        return labels
+
+    def draw(self, labels: NDArray[np.integer]) -> None:
+        """Put the crop into a label image without touching the rest of it."""
         y, x = self.offset
         labels[y : y + self.pixels.shape[0], x : x + self.pixels.shape[1]] = self.pixels
-        return labels
 
     def same(self, other: LabelPatch | None) -> bool:
         """Tell whether another one has the same values at the same pixels."""

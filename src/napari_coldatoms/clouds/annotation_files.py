@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -285,8 +286,11 @@ def write_picture(path: Path, picture: NDArray[np.float32]) -> None:
     """Write a picture as TIFF, 32-bit floats."""
     import tifffile
 
+    # not into the file at once: what numpy says of a full disk tells nobody what is wrong
+    whole = io.BytesIO()
+    tifffile.imwrite(whole, np.ascontiguousarray(picture, dtype=np.float32))
     with replacing(path) as new:
-        tifffile.imwrite(new, np.ascontiguousarray(picture, dtype=np.float32))
+        new.write_bytes(whole.getbuffer())
 
 
 def read_picture(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:

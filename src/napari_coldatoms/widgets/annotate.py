@@ -18,7 +18,8 @@ from napari_coldatoms.widgets.annotation_importing import ImportActions
 from napari_coldatoms.widgets.annotation_layers import annotates, identity
 from napari_coldatoms.widgets.annotation_painting import PaintingActions
 from napari_coldatoms.widgets.annotation_saving import DatasetActions
-from napari_coldatoms.widgets.annotation_session import AnnotationSession, session_of
+from napari_coldatoms.widgets.annotation_session import AnnotationSession
+from napari_coldatoms.widgets.annotation_sessions import session_of
 from napari_coldatoms.widgets.annotation_shot import (
     EMPTY_KEY,
     NEXT_KEY,
@@ -168,12 +169,13 @@ class AnnotateWidget(AnnotationHost):
 
     def _on_layer_changed(self, layer: Any = None) -> None:
         session: AnnotationSession | None = None
+        reason = "No picture yet: drop a camera file into the window."
         if self.layer is not None:
             known = memory.recall(MEMORY).get("classes")
             try:
                 session = session_of(self.viewer, self.layer, _class_names(known))
-            except ValueError as error:
-                self.complain(error)
+            except ValueError as error:  # no fault: the user may have chosen it for something else
+                reason = str(error)
         if self.session is not None and self.session is not session:
             self.session.changed.disconnect(self._show_later)
             self.session.told.disconnect(self.say)
@@ -187,8 +189,7 @@ class AnnotateWidget(AnnotationHost):
         self.banner.look(session)
         self.show_session()
         if session is None:
-            if self.layer is None:
-                self.say("No picture yet: drop a camera file into the window.")
+            self.say(reason)
         elif not self.busy:
             self.say("Choose a class and paint, or take clouds from another layer.")
         if session is not None and self.dataset.folder.value:

@@ -37,7 +37,9 @@ class Autosave(QObject):
     """
 
     failed = Signal(object)
-    """It could not be written; the exception. It is tried again."""
+    """It could not be written; the exception. It is tried again, and told no more."""
+    mended = Signal()
+    """It could be written again."""
 
     def __init__(self, image: ImageKey, unsaved: Callable[[], Unsaved], parent: QObject) -> None:
         super().__init__(parent)
@@ -45,8 +47,10 @@ class Autosave(QObject):
         self._file = RecoveryFile(unsaved_folder(), image)
         self._number = 0
         self._over = False
+        self._failing = False
         self._job = Job(self)
         self._job.failed.connect(self._on_failed)
+        self._job.succeeded.connect(self._on_written)
         self._delay = WRITE_DELAY
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -75,11 +79,16 @@ class Autosave(QObject):
         except OSError as error:
             self._on_failed(error)
             return False
+        self._on_written()
         return True
 
     def end(self) -> None:
         """Write no more: the file is offered when the image is opened again."""
         self._over = True
+
+    def go_on(self) -> None:
+        """Write again, after `end`: the image is there again."""
+        self._over = False
 
     def _write(self) -> None:
         if self._over:
@@ -101,6 +110,13 @@ class Autosave(QObject):
         return self._number
 
     def _on_failed(self, error: Exception) -> None:
-        self.failed.emit(error)
+        before, self._failing = self._failing, True
+        if not before:
+            self.failed.emit(error)
         if isalive(self):
             self._timer.start(_PATIENCE * self._delay)
+
+    def _on_written(self, newest: bool = True) -> None:
+        before, self._failing = self._failing, False
+        if before:
+            self.mended.emit()

@@ -51,7 +51,10 @@ class RecoveryBanner(QFrame):
     def look(self, session: AnnotationSession | None) -> None:
         """Look for painting on the image of a session, and offer the newest."""
         self._session, self._found = session, None
-        for path in unsaved_files(session) if session is not None else []:
+        if session is None:
+            self.hide()
+            return
+        for path in unsaved_files(session):
             try:
                 found = read_unsaved(path)
             except ValueError:
@@ -59,7 +62,9 @@ class RecoveryBanner(QFrame):
             self._found = path
             when = time.strftime("%d %b, %H:%M", time.localtime(found.when))
             shots = many(len(found.notes), "shot")
-            self.words.setText(f"Painting on this image was never saved: {shots}, {when}")
+            image = found.image
+            where = "this image" if image == session.image else f"“{image.name}” of {image.source}"
+            self.words.setText(f"Painting on {where} was never saved: {shots}, {when}")
             break
         self.setVisible(self._found is not None)
 

@@ -11,10 +11,12 @@ from napari.layers import Labels, Layer
 from napari_coldatoms.analyses.annotations import Annotations, Shot
 from napari_coldatoms.widgets.annotation_layers import (
     add_label_layer,
+    annotates,
     empty_labels,
     identity,
     label_layers,
     layer_place,
+    release,
     rename_label_layer,
     shown_shot,
 )
@@ -62,6 +64,7 @@ class ClassLayers:
         self._dirty: set[tuple[str, Shot]] = set()
         self._touched: set[tuple[str, Shot]] = set()
         self._shown: dict[str, Shot | None] = {}
+        self._adding = False
         for name, layer in label_layers(viewer, source).items():
             if name not in notes.classes:
                 notes.add_class(name)
@@ -83,9 +86,37 @@ class ClassLayers:
 
     def add(self, name: str) -> Labels:
         """Add the layer of a class, with all that was painted."""
-        made = add_label_layer(self._viewer, self._source, name, self._drawn(name))
+        data = self._drawn(name)
+        self._adding = True
+        try:
+            made = add_label_layer(self._viewer, self._source, name, data)
+        finally:
+            self._adding = False
         self._follow(name, made)
         return made
+
+    def take_in(self, layer: Labels) -> bool:
+        """Follow a layer that has come into the window, if it is of a class of the image.
+
+        A second layer of a class, such as a copy of the first, is the user's own: then tell so.
+        """
+        mark = annotates(layer)
+        if self._adding or mark is None or mark[0] != identity(self._source):
+            return True
+        name = mark[1]
+        if self.get(name) is not None:
+            release(layer)
+            return False
+        self.forget(name)  # one that is not in the window any more
+        if name not in self._notes.classes:
+            self._notes.add_class(name)
+        self._follow(name, layer)
+        if self.fits(layer):
+            self.mark(name, self._notes.shots())
+            self._painted()
+        else:
+            self._misfit(layer)
+        return True
 
     def show(self, name: str, shots: Iterable[Shot]) -> None:
         """Have the layer of a class, if it is there, show what is known of shots."""
@@ -107,7 +138,8 @@ class ClassLayers:
             layer.data_setitem((*leading, rows, columns), image[rows, columns])
         else:
             layer.data[shot] = image
-            layer.refresh()
+            if shot == shown_shot(self._viewer, self._source, self._notes.shape):
+                layer.refresh()
         self.mark(name, [shot])
 
     def rename(self, old: str, new: str) -> None:
@@ -178,7 +210,7 @@ class ClassLayers:
         for shot in self._notes.shots():
             patch = self._notes.notes(shot).clouds.get(name)
             if patch is not None:
-                data[shot] = patch.on(self._notes.picture_shape)
+                patch.draw(data[shot])
         return data
 
     def _follow(self, name: str, layer: Labels) -> None:

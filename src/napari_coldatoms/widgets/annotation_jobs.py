@@ -79,10 +79,10 @@ def take_seeds(
     labels: dict[Shot, dict[str, Any]] = {}
     before: dict[Shot, ShotNotes] = {}
     added = left_out = 0
-    for number, shot in enumerate(shots):
+    every = seeds_in(layer, source, shots, shown)
+    for number, (shot, seeds) in enumerate(zip(shots, every, strict=True)):
         if cancel():
             raise Cancelled("Cancelled.")
-        seeds = seeds_in(layer, source, shot, shown=shot == shown)
         if seeds:
             known = notes.notes(shot)
             made, new, old = add_seeds(label_images(notes, known), seeds, chosen)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,14 @@ def annotates(layer: Any) -> tuple[str, str] | None:
     if not isinstance(mark, Mapping):
         return None
     return str(mark.get("source", "")), str(mark.get("class", ""))
+
+
+def release(layer: Any) -> None:
+    """Leave a layer of labels to the user: no class of an image is painted in it any more."""
+    ours = layer.metadata.get(METADATA_KEY, {})
+    # a copy of a layer shares what is in its metadata
+    kept = {key: value for key, value in ours.items() if key != _ANNOTATES}
+    layer.metadata = {**layer.metadata, METADATA_KEY: kept}
 
 
 def label_layers(viewer: Any, source: Layer) -> dict[str, Labels]:
@@ -135,8 +144,10 @@ def can_be_imported(layer: Any) -> bool:
     return isinstance(layer, Labels | Shapes) and annotates(layer) is None
 
 
-def seeds_in(layer: Any, source: Layer, shot: Shot, *, shown: bool) -> list[Seed]:
-    """Return the clouds that a layer of labels or shapes has in a shot of an image.
+def seeds_in(
+    layer: Any, source: Layer, shots: Iterable[Shot], shown: Shot | None
+) -> Iterator[list[Seed]]:
+    """Yield the clouds that a layer of labels or shapes has in each of some shots of an image.
 
     Shapes lie where napari shows them; labels are taken pixel by pixel.
 
@@ -145,10 +156,10 @@ def seeds_in(layer: Any, source: Layer, shot: Shot, *, shown: bool) -> list[Seed
     layer : Labels or Shapes
     source : Image
         The image.
-    shot : tuple of int
+    shots : iterable of tuple of int
         Of the image.
-    shown : bool
-        Whether the sliders show this shot: a flat layer, which lies over all shots, belongs to it.
+    shown : tuple of int or None
+        The shot that the sliders show: a flat layer, which lies over all shots, belongs to it.
 
     Raises
     ------
@@ -156,17 +167,19 @@ def seeds_in(layer: Any, source: Layer, shot: Shot, *, shown: bool) -> list[Seed
         Labels have not the size of the image.
     """
     if isinstance(layer, Shapes):
-        return _seeds_of_shapes(layer, source, shot, shown=shown)
+        outlines = _outlines(layer, source, shown)
+        yield from (_seeds_of_shapes(outlines.get(shot, []), source) for shot in shots)
+        return
     data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
     whole = image_shape(source)
     if tuple(data.shape) not in (whole, whole[-2:]):
         raise ValueError(wrong_shape(layer.name, tuple(data.shape), source))
-    if len(data.shape) < len(whole) and not shown:
-        return []
-    labels = np.asarray(data[shot] if len(data.shape) == len(whole) else data)
+    flat = len(data.shape) < len(whole)
     # the masks of "Detect clouds" tell their class
-    role = str(mark_of(layer).get("role", ""))
-    return seeds_of_labels(labels, role.partition("masks: ")[2])
+    label = str(mark_of(layer).get("role", "")).partition("masks: ")[2]
+    for shot in shots:
+        there = not flat or shot == shown
+        yield seeds_of_labels(np.asarray(data if flat else data[shot]), label) if there else []
 
 
 def wrong_shape(name: str, found: tuple[int, ...], source: Layer) -> str:
@@ -178,28 +191,44 @@ def wrong_shape(name: str, found: tuple[int, ...], source: Layer) -> str:
     )
 
 
-def _seeds_of_shapes(layer: Any, source: Layer, shot: Shot, *, shown: bool) -> list[Seed]:
-    rows, columns = image_shape(source)[-2:]
+@dataclass(frozen=True)
+class _Outline:
+    """A shape in pixels of an image: its corners (n, 2), what it is, and of which class."""
+
+    corners: np.ndarray
+    kind: str
+    label: str
+
+
+def _outlines(layer: Any, source: Layer, shown: Shot | None) -> dict[Shot, list[_Outline]]:
+    """Return the surfaces among the shapes of a layer, by shot."""
     features = layer.features
     labels = features["label"].astype(str).tolist() if "label" in features.columns else []
-    found = []
+    found: dict[Shot, list[_Outline]] = {}
     for number, (corners, kind) in enumerate(zip(layer.data, layer.shape_type, strict=True)):
+        if kind not in _SURFACES:
+            continue
         places = np.array([_place(layer, source, corner) for corner in corners])
         leading = np.unique(np.rint(places[:, :-2]).astype(int), axis=0)
-        if layer.ndim < source.ndim:
-            here = shown
-        else:
-            here = len(leading) == 1 and tuple(leading[0].tolist()) == shot
-        if not here or kind not in _SURFACES:
-            continue
-        outline = places[:, -2:]
-        shape = (rows, columns)
-        pixels = (boxed_ellipse if kind == "ellipse" else polygon)(outline, shape)[0]
+        shot = shown
+        if layer.ndim >= source.ndim:
+            shot = tuple(leading[0].tolist()) if len(leading) == 1 else None
+        if shot is not None:
+            label = labels[number] if number < len(labels) else ""
+            found.setdefault(shot, []).append(_Outline(places[:, -2:], str(kind), label))
+    return found
+
+
+def _seeds_of_shapes(outlines: Iterable[_Outline], source: Layer) -> list[Seed]:
+    rows, columns = image_shape(source)[-2:]
+    found = []
+    for each in outlines:
+        draw = boxed_ellipse if each.kind == "ellipse" else polygon
+        pixels = draw(each.corners, (rows, columns))[0]
         mask = np.zeros(rows * columns, dtype=bool)
         mask[pixels] = True
-        label = labels[number] if number < len(labels) else ""
         if len(pixels):
-            found.append(Seed(Patch.of(mask.reshape(rows, columns)), label))
+            found.append(Seed(Patch.of(mask.reshape(rows, columns)), each.label))
     return found
 
 

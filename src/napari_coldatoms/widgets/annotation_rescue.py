@@ -11,7 +11,8 @@ from napari_coldatoms.analyses.annotation_recovery import (
     set_aside,
 )
 from napari_coldatoms.widgets.annotation_autosave import unsaved_folder
-from napari_coldatoms.widgets.annotation_session import AnnotationSession, sessions_going_on
+from napari_coldatoms.widgets.annotation_session import AnnotationSession
+from napari_coldatoms.widgets.annotation_sessions import sessions_going_on
 
 
 def unsaved_files(session: AnnotationSession) -> list[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from napari_coldatoms.widgets.annotation_autosave import Autosave
 from napari_coldatoms.widgets.annotation_class_layers import ClassLayers
 from napari_coldatoms.widgets.annotation_layers import (
     go_to_shot,
-    identity,
     image_shape,
+    release,
     shown_shot,
     wrong_shape,
 )
@@ -34,29 +35,8 @@ from napari_coldatoms.widgets.annotation_layers import (
 NOTE_DELAY = 150
 """Milliseconds after a stroke until its clouds are counted."""
 
-_sessions: weakref.WeakValueDictionary[str, AnnotationSession] = weakref.WeakValueDictionary()
-
-
-def session_of(viewer: Any, source: Layer, classes: Sequence[str]) -> AnnotationSession:
-    """Return the session of an image; a new one, with these classes, where there is none.
-
-    Raises
-    ------
-    StackError
-        The layer is no picture that clouds can be painted on.
-    """
-    known = _sessions.get(identity(source))
-    if known is not None and isalive(known):
-        return known
-    made = AnnotationSession(viewer, source, classes)
-    _sessions[identity(source)] = made
-    return made
-
-
-def sessions_going_on() -> list[AnnotationSession]:
-    """Return the sessions whose image is in a window."""
-    alive = [each for each in list(_sessions.values()) if isalive(each)]
-    return [each for each in alive if each.source in each.viewer.layers]
+REMOVE_DELAY = 100
+"""Milliseconds until the layer of a class that is no more is removed."""
 
 
 class AnnotationSession(QObject):
@@ -94,6 +74,7 @@ class AnnotationSession(QObject):
         self._noting.timeout.connect(self.note)
         self._autosave = Autosave(self.image, self._unsaved, self)
         self._autosave.failed.connect(self._on_not_written)
+        self._autosave.mended.connect(self._on_written_again)
         self._layers = ClassLayers(
             viewer, source, self.notes, painted=self._on_painted, misfit=self._on_misfit
         )
@@ -101,6 +82,8 @@ class AnnotationSession(QObject):
         for place in ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels"):
             getattr(events, place).connect(self._on_moved)
         events.data.connect(self._on_source_data)
+        # before lists of layers to take from look at it
+        viewer.layers.events.inserted.connect(self._on_inserted, position="first")
         viewer.layers.events.removed.connect(self._on_removed)
         app = QApplication.instance()
         if app is not None:
@@ -185,11 +168,14 @@ class AnnotationSession(QObject):
         for shot, each in notes.items():
             self.notes.put(shot, each, saved=saved)
         with_clouds = {name for each in notes.values() for name in each.clouds}
+        active = self.viewer.layers.selection.active
         for name in self.notes.classes:
             if self.layer(name) is not None:
                 self._layers.show(name, notes)
             elif name in with_clouds:
                 self.show_layer(name)
+        if active is not None:
+            self.viewer.layers.selection.active = active  # the brush stays where it was
         self.keep()
 
     def keep(self) -> None:
@@ -215,7 +201,11 @@ class AnnotationSession(QObject):
         self.notes.remove_class(name)
         layer = self._layers.forget(name)
         if layer is not None and layer in self.viewer.layers:
-            self.viewer.layers.remove(layer)
+            release(layer)
+            layer.mode = "pan_zoom"
+            # not before the circle of the brush is drawn no more: a layer that was removed under
+            # it has crashed OpenGL drivers at the next one that was added
+            QTimer.singleShot(REMOVE_DELAY, partial(_remove, self.viewer, layer))
         self.changed.emit()
 
     # files
@@ -247,6 +237,9 @@ class AnnotationSession(QObject):
     def _on_not_written(self, error: Exception) -> None:
         self.complained.emit(f"what was painted is not on disk yet: {error}")
 
+    def _on_written_again(self) -> None:
+        self.told.emit("What was painted is on disk.")
+
     def _on_moved(self, event: Any = None) -> None:
         if isalive(self):
             self._layers.place()
@@ -268,6 +261,18 @@ class AnnotationSession(QObject):
         self._layers.resize()
         self.changed.emit()
 
+    def _on_inserted(self, event: Any) -> None:
+        if not isalive(self):
+            return
+        layer = event.value
+        if not self._layers.take_in(layer):
+            self.told.emit(
+                f"“{layer.name}” is a layer of your own, which is not saved: choose it in the row "
+                "“from” to take its clouds."
+            )
+        elif layer == self.source or self._layers.class_of(layer) is not None:
+            self._autosave.go_on()
+
     def _on_removed(self, event: Any) -> None:
         if not isalive(self):
             return
@@ -285,6 +290,11 @@ class AnnotationSession(QObject):
                     f"The layer of “{name}” was removed. Its clouds are kept: a click on the "
                     "class brings them back."
                 )
+
+
+def _remove(viewer: Any, layer: Labels) -> None:
+    if layer in viewer.layers:
+        viewer.layers.remove(layer)
 
 
 def _flush_weakly(session: weakref.ref[AnnotationSession]) -> None:
