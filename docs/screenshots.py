@@ -189,13 +189,7 @@ def detect_clouds() -> np.ndarray:
 
 def train_network() -> np.ndarray:
     """Picture the dock of a training after its end, its upper and its lower part."""
-    with TemporaryDirectory() as folder, window("mot_and_odt", "Train a network") as opened:
-        viewer, dock, widget = opened
-        dataset = create_set(Path(folder) / "dataset", LABELS)
-        for n in range(12):
-            truth = sample_of(simulate_frame((7, n), "paper", shape=(96, 96)))
-            dataset.put(Annotated(f"shot {n}", truth.picture, truth.labels, truth.masks > 0.5))
-        widget.setup.dataset.value = dataset.folder
+    with training_window() as (viewer, dock, widget):
         widget.setup.form.set_values({"epochs": 4, "canvas": 96})
         finished(widget)
         above = cut(viewer, dock)
@@ -203,6 +197,38 @@ def train_network() -> np.ndarray:
         finished(widget)
         scroll_to(widget, widget.run_button)
         return side_by_side(above, cut(viewer, dock))
+
+
+def tune() -> np.ndarray:
+    """Picture the fold of a tuning after its end, and its figure."""
+    with training_window() as (viewer, dock, widget):
+        widget.setup.form.set_values({"epochs": 2, "canvas": 96})
+        widget.tuning.setup.trials.setValue(8)
+        for control, epochs in zip(widget.tuning.setup.ranges["decay_epochs"], (1, 2), strict=True):
+            control.setValue(epochs)
+        widget.tuning_fold.expand(animate=False)
+        widget.tuning.tune_button.click()
+        finished(widget)
+        scroll_to(widget, widget.run_button)
+        figure = widget.tuning.figure.picture.toImage()
+        large = np.asarray(Image.fromqimage(figure).convert("RGB"))
+        fold = cut(viewer, dock)
+        height = len(fold)
+        width = round(large.shape[1] * height / len(large))
+        smaller = Image.fromarray(large).resize((width, height), Image.Resampling.LANCZOS)
+        return side_by_side(fold, np.asarray(smaller))
+
+
+@contextmanager
+def training_window() -> Iterator[tuple[Any, Any, Any]]:
+    """Open "Train a network" with a dataset of a dozen simulated frames."""
+    with TemporaryDirectory() as folder, window("mot_and_odt", "Train a network") as opened:
+        dataset = create_set(Path(folder) / "dataset", LABELS)
+        for n in range(12):
+            truth = sample_of(simulate_frame((7, n), "paper", shape=(96, 96)))
+            dataset.put(Annotated(f"shot {n}", truth.picture, truth.labels, truth.masks > 0.5))
+        opened[-1].setup.dataset.value = dataset.folder
+        yield opened
 
 
 def annotate() -> np.ndarray:
@@ -320,6 +346,7 @@ PICTURES = (
     detect_clouds,
     annotate,
     train_network,
+    tune,
     count_dock,
     count_question,
     count_tabs,
