@@ -47,7 +47,7 @@ def coco(annotations, **changes):
         for n in range(3)
     ]
     annotations = [{"id": n, "iscrowd": 0, **each} for n, each in enumerate(annotations)]
-    categories = [{"id": 7, "name": "MOT"}, {"id": 3, "name": "ring"}]
+    categories = [{"id": 7, "name": " MOT\n"}, {"id": 3, "name": "ring"}]
     return {"images": images, "annotations": annotations, "categories": categories} | changes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -143,12 +144,18 @@ def test_painted_shots_are_saved_and_come_back(
     assert {int((shown[0] == n).sum()) for n in np.unique(shown[0]) if n} == {
         int(mask.sum()) for mask in first.masks
     }
+    # where somebody has deleted the dataset, all is saved again
+    shutil.rmtree(folder)
+    paint(annotate, "cloud", (1,), (40, 38), 10)
+    press(qtbot, annotate.dataset.save_button)
+    finished(annotate)
+    assert len(open_set(folder)) == 3
     # what is erased is taken out
     shown[0] = 0
     viewer.layers["cloud of series"].refresh()
     press(qtbot, annotate.dataset.save_button)
     finished(annotate)
-    assert len(open_set(folder)) == 1
+    assert len(open_set(folder)) == 2
     assert messages() == ""
 
 

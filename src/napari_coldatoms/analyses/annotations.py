@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Annotations", "LabelPatch", "Shot", "ShotNotes", "check_class_name"]
+__all__ = ["Annotations", "LabelPatch", "Shot", "ShotNotes", "check_class_name", "one_line"]
 
 Shot = tuple[int, ...]
 """Place of a picture along the leading axes of its image; empty for a single picture."""
@@ -320,15 +320,20 @@ class Annotations:
         self._unsaved.add(shot)
 
 
+def one_line(name: str) -> str:
+    """Return the name of a class without spaces around it, or more than one within."""
+    return " ".join(str(name).split())
+
+
 def check_class_name(name: str, others: Iterable[str] = ()) -> str:
-    """Return the name of a class without spaces around it.
+    """Return the name of a class in `one_line`.
 
     Raises
     ------
     ValueError
         There is nothing left, or it is among the others.
     """
-    name = str(name).strip()
+    name = one_line(name)
     if not name:
         raise ValueError("expected a name for the class, found none")
     if name in others:

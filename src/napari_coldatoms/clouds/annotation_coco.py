@@ -89,7 +89,9 @@ def read_coco(
         It is no COCO file.
     """
     try:
-        names = {int(each["id"]): str(each["name"]) for each in content["categories"]}
+        names = {
+            int(each["id"]): " ".join(str(each["name"]).split()) for each in content["categories"]
+        }
         images, annotations = list(content["images"]), list(content.get("annotations", []))
     except _DAMAGED as error:
         raise DatasetError(
@@ -115,7 +117,8 @@ def read_coco(
             bad(f"{path}: expected images with id, file_name, height and width, found no. {number}")
     for image in clouds:
         bad(f"{path}: expected annotations of its images, found some of image {image}")
-    return Foreign(path, tuple(names[number] for number in sorted(names)), tuple(found))
+    classes = dict.fromkeys(names[number] for number in sorted(names))
+    return Foreign(path, tuple(classes), tuple(found))
 
 
 def _coco_picture(

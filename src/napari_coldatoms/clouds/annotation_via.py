@@ -186,7 +186,7 @@ def _class(where: str, region: Mapping[str, Any], attribute: str | None) -> str:
         value = ticked[0] if len(ticked) == 1 else None
     if not isinstance(value, str) or not value.strip():
         raise DatasetError(f"{where}: expected one class in {attribute!r}, found {value!r}")
-    return value.strip()
+    return " ".join(value.split())
 
 
 def _listed(regions: Any) -> list[Mapping[str, Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_coldatoms.analyses.annotation_shots import open_dataset
+from napari_coldatoms.analyses.annotations import one_line
+from napari_coldatoms.clouds.annotation_files import INDEX
 from napari_coldatoms.clouds.annotations import AnnotatedSet
 from napari_coldatoms.widgets.annotation_jobs import Opened
 from napari_coldatoms.widgets.annotation_session import AnnotationSession
@@ -12,9 +14,9 @@ from napari_coldatoms.widgets.annotation_words import many
 
 
 def turn_to(session: AnnotationSession, folder: str) -> None:
-    """Have a session belong to a dataset; what was saved into another one is not in this."""
+    """Have a session belong to a dataset; what was saved elsewhere, or is gone, is not in it."""
     notes = session.notes
-    if session.dataset and session.dataset != folder:
+    if session.dataset and (session.dataset != folder or not (Path(folder) / INDEX).exists()):
         notes.changed(shot for shot in notes.shots() if notes.notes(shot).done)
     session.dataset = folder
 
@@ -35,6 +37,7 @@ def adopt(session: AnnotationSession, folder: str, found: Opened | None) -> str:
     for name in notes.classes if fresh else ():
         if name not in found.classes:
             session.remove_class(name)
+    notes.saved(found.notes)  # what is painted there may be what the dataset says
     unsaved = set(notes.unsaved)
     session.put({s: n for s, n in found.notes.items() if s not in unsaved}, saved=True)
     pictures = many(found.pictures, "picture")
@@ -50,7 +53,7 @@ def rename_class(session: AnnotationSession, old: str, new: str) -> None:
         There is one of this name, or the dataset is damaged.
     """
     dataset = _dataset_with(session, old)
-    new = new.strip()
+    new = one_line(new)
     if dataset is not None and new and new not in session.notes.classes:
         dataset.rename_class(old, new)
     session.rename_class(old, new, saved=dataset is not None)

@@ -133,9 +133,8 @@ class ImportActions:
             found, opened = outcome
             shown = kept = 0
             if session is not None and opened is not None:
-                session.note()
-                shown, kept = len(opened.notes), len(opened.notes.keys() & session.notes.unsaved)
                 adopt(session, folder, opened)
+                shown, kept = len(opened.notes), len(opened.notes.keys() & session.notes.unsaved)
             host.remember()
             said = imported(found, Path(folder).name, shown, kept)
             host.say(said, "\n".join([said, *found.notes[:_MOST_LINES]]))

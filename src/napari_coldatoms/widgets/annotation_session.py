@@ -20,7 +20,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_coldatoms.analyses.annotation_recovery import ImageKey, Unsaved
-from napari_coldatoms.analyses.annotations import Annotations, Shot, ShotNotes
+from napari_coldatoms.analyses.annotations import Annotations, Shot, ShotNotes, one_line
 from napari_coldatoms.images.stack import from_layer
 from napari_coldatoms.widgets.annotation_autosave import Autosave
 from napari_coldatoms.widgets.annotation_class_layers import ClassLayers
@@ -192,7 +192,7 @@ class AnnotationSession(QObject):
         """Give a class another name, see `Annotations.rename_class`."""
         self.note()
         self.notes.rename_class(old, new, saved=saved)
-        self._layers.rename(old, new.strip())
+        self._layers.rename(old, one_line(new))
         self.keep()
 
     def remove_class(self, name: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_coldatoms.analyses.annotations import Annotations, Shot
 from napari_coldatoms.widgets.base import button, row
@@ -26,6 +26,9 @@ class ShotPanel(QWidget):
         self.label.setObjectName("shot_words")
         self.label.setToolTip("clouds in the shot that is shown, and how many shots are done")
         self.label.setWordWrap(True)
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        # the long name of a class shall not make the dock wider
+        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.previous_button = button(
             "◀ open shot",
             "previous_open",
