@@ -17,7 +17,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QTableView
 
-from napari_coldatoms.analyses.tuning_folder import TABLE
+from napari_coldatoms.analyses.tuning_folder import FIGURE, TABLE
 from napari_coldatoms.backend.tables import write_table
 from napari_coldatoms.clouds.annotations import Annotated, create_set
 from napari_coldatoms.clouds.augment import ALL
@@ -387,7 +387,10 @@ def test_a_tuning_is_killed_goes_on_and_its_best_is_used(
     points = [Space().sobol(number) for number in range(2)]
     assert list(tuning.table.table["momentum"]) == [each.momentum for each in points]
     assert len(errors()) == 1
-    assert tuning.figure.isVisible()
+    assert (folder / FIGURE).is_file()
+    # nothing but the course is in it before there are five trials
+    assert tuning.plot.isVisible()
+    assert not tuning.figure.isVisible()
     looked_at(viewer, "tune")
 
     # the form has what the best network was trained with

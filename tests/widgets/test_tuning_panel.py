@@ -108,8 +108,13 @@ def test_trials_in_a_folder_are_shown(qtbot, panel, tmp_path):
     assert list(table["minutes"][:2]) == [100 / 60, 200 / 60]
     assert list(table["chosen by"]) == ["Sobol", "Sobol", "model"]
 
-    # a click opens the figure at its own size, and what is new in the file is shown there, too
+    # before five trials there are no slices
     figure = panel.figure
+    assert not figure.isVisible()
+    more = [replace(DONE[1], number=number) for number in (2, 3, 4)]
+    write_table(Tuning(Space(), (*DONE, *more), finished=True).table(), tmp_path / TABLE)
+    panel.show_folder(tmp_path)
+    # a click opens the figure at its own size, and what is new in the file is shown there, too
     assert figure.isVisible()
     assert figure.height() == pytest.approx(figure.width() * 80 / 200, abs=1)
     qtbot.mouseClick(figure, Qt.MouseButton.LeftButton)
@@ -165,6 +170,7 @@ def test_the_plot_shows_the_best_so_far(qtbot, panel, tmp_path):
     assert list(shown[1:]) == list(values[1:])
     low, high = plot.axes[0].viewRange()[1]
     assert 0.2 < low < shown[0] < 0.5
+    assert plot.axes[0].getAxis("bottom").tickSpacing(0.5, 9.5, 300)[0][0] == 1
     assert 0.7 < high < 0.8
     assert [point.symbol() for point in plot._dots.points()] == ["t", *"oooooo"]
     x, best = plot._best.getData()

@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_coldatoms.analyses.tuning_folder import FIGURE, read_trials
+from napari_coldatoms.clouds.surrogate import LEAST_TRIALS
 from napari_coldatoms.clouds.training_messages import Trials
 from napari_coldatoms.clouds.tuning import Trial, Tuning
 from napari_coldatoms.widgets.base import button, row
@@ -121,7 +122,10 @@ class TuningPanel(QWidget):
         self.plot.show_course(course)
         self.show_row()
         self.use_button.setEnabled(self.setup.isEnabled() and self.course.best is not None)
-        self.figure.show_file(None if self._folder is None else self._folder / FIGURE)
+        # with fewer trials there are no slices, and the plot shows all that there is
+        enough = sum(each.value is not None for each in self.course.trials) >= LEAST_TRIALS
+        folder = self._folder if enough else None
+        self.figure.show_file(None if folder is None else folder / FIGURE)
 
     def _choose(self, *_: Any) -> None:
         best: Trial | None = self.course.best

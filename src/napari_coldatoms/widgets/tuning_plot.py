@@ -12,8 +12,10 @@ from napari_coldatoms.widgets.tuning_course import TuningCourse
 
 _HEIGHT = 150
 _MARGIN = 0.1
-# a range at least this wide, where all values are the same
-_LEAST = 0.01
+# a narrower range would need numbers of more digits than there is room for
+_LEAST = 0.1
+# with more trials than these, ticks are at whole numbers anyway
+_FEW = 10
 _QUARTER = 0.25
 _TOOLTIP = (
     "Dots: mAP (0 to 1) of each trial, the mean of those of boxes and masks; triangles: of trials "
@@ -53,6 +55,8 @@ class TuningPlot(StackedPlot):
         reach = max(course.wanted, len(course.trials))
         if reach != self._reach:
             self._reach = reach
+            ticks = (1, 1) if reach <= _FEW else (None, None)
+            self._axes.getAxis("bottom").setTickSpacing(*ticks)
             self.set_limits(0.5, reach + 0.5)
             self.show_all()
 
@@ -88,4 +92,4 @@ def _range(values: FloatArray) -> tuple[float, float]:
     high = float(values.max())
     quarter = float(np.quantile(values, _QUARTER))
     low = max(float(values.min()), quarter - (high - quarter))
-    return low, max(high, low + _LEAST)
+    return min(low, high - _LEAST), high
