@@ -50,7 +50,11 @@ def coco(pictures: Path, **changes) -> Path:
             {"image_id": 2, "category_id": 9, "bbox": list(BOX)},
             {"image_id": 77, "category_id": 1, "bbox": list(BOX)},
         ],
-    } | changes
+    }
+    # one of them a second time, with a cloud of its own
+    content["images"].append({"id": 5, "file_name": "shot_0.tif", **size})
+    content["annotations"][1]["image_id"] = 5
+    content |= changes
     path = pictures / "coco.json"
     path.write_text(json.dumps(content))
     return path

@@ -88,6 +88,9 @@ def look_into(path: Path, pictures: str = "", class_attribute: str | None = None
         )
     else:
         found = read_via(path, content, class_attribute, left_out.append)
+    for what, there in (("pictures", found.pictures), ("classes", found.classes)):
+        if not there:
+            raise DatasetError(f"{path}: expected {what}, found none")
     files = picture_files(found, pictures or None)
     return Import(found, pictures, len(files), tuple(left_out))
 

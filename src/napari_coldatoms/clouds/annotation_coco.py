@@ -109,12 +109,17 @@ def read_coco(
             clouds.setdefault(image, []).append(each)
         else:
             bad(f"{path}: expected a class with id in {sorted(names)}, found {category}")
-    found = []
+    files: dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]]]] = {}
     for number, each in enumerate(images, 1):
         try:
-            found.append(_coco_picture(each, clouds.pop(int(each["id"]), []), names))
+            own = clouds.pop(int(each["id"]), [])
+            _coco_picture(each, own, names)
         except _DAMAGED:
             bad(f"{path}: expected images with id, file_name, height and width, found no. {number}")
+            continue
+        # some programs list a picture again for each of its clouds
+        files.setdefault(str(each["file_name"]), (each, []))[1].extend(own)
+    found = [_coco_picture(each, own, names) for each, own in files.values()]
     for image in clouds:
         bad(f"{path}: expected annotations of its images, found some of image {image}")
     classes = dict.fromkeys(names[number] for number in sorted(names))
