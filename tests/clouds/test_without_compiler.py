@@ -26,7 +26,6 @@ with without_compiler():
     assert "torch._dynamo.config" not in sys.modules
     assert torch._dynamo.config.recompile_limit > 0  # of the compiler itself
 assert is_compile_supported("cpu") is torch._dynamo.utils.is_compile_supported("cpu")
-assert torch.compile(lambda x: 2 * x, backend="eager")(torch.ones(2)).tolist() == [2, 2]
 with without_compiler():
     assert torch._dynamo.disable is not None
     assert sys.modules["torch._dynamo"] is torch._dynamo
