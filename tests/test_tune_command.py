@@ -58,6 +58,9 @@ def test_it_trains_and_goes_on(tmp_path, capsys):
     # another recipe is another tuning
     assert main(command(folder, epochs=2)) == USAGE
     assert "recipe: epochs 2, found 1" in one_line(capsys.readouterr().err)
+    # so are other ranges
+    assert main([*command(folder), "--momentum-range", "0.8", "0.9"]) == USAGE
+    assert "momentum" in one_line(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,22 @@ def test_what_it_cannot_do_is_told_in_one_line(flags, words, tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--decay-range", "0.5", "0.1"], "--decay-range: expected a range low < high"),
+        (["--learning-rate-range", "0", "0.1"], "--learning-rate-range: log: expected"),
+        (
+            ["--decay-epochs-range", "3.5", "8"],
+            "--decay-epochs-range: whole: expected whole",
+        ),
+    ],
+)
+def test_ranges_that_are_none(flags, words, tmp_path, capsys):
+    assert main([*command(tmp_path / "new"), *flags]) == USAGE
+    assert words in one_line(capsys.readouterr().err)
+
+
 def test_a_file_is_no_folder(tmp_path, capsys):
     file = tmp_path / "file"
     file.write_text("")
@@ -100,5 +119,6 @@ def test_flags_are_what_is_not_tuned(capsys):
     text = capsys.readouterr().out
     for flag in ("--dataset", "--storage", "--architecture", "--epochs", "--canvas"):
         assert flag in text
-    for flag in ("--learning-rate", "--momentum", "--decay", "--schedule"):
-        assert flag not in text
+    for flag in ("--learning-rate", "--momentum", "--decay", "--decay-epochs", "--schedule"):
+        assert f"{flag}-range" in text or flag == "--schedule"
+        assert f"{flag} " not in text

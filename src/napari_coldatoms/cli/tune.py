@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
 from napari_coldatoms.cli import DONE, INTERRUPTED, NOTHING, UsageError
+from napari_coldatoms.cli.flags import flags
 from napari_coldatoms.cli.interrupts import interruptible
 from napari_coldatoms.cli.names import check_output
 from napari_coldatoms.cli.report import progress_bar, tell_failure
@@ -27,16 +28,26 @@ from napari_coldatoms.cli.training_pictures import (
     training_pictures,
 )
 from napari_coldatoms.clouds.recipe import PAPER, Recipe
-from napari_coldatoms.clouds.search_space import Hyperparameters
+from napari_coldatoms.clouds.search_space import Hyperparameters, Range, Space
 
 if TYPE_CHECKING:
     from napari_coldatoms.clouds.training import Progress
     from napari_coldatoms.clouds.tuning import Trial, Tuning
 
     _Changes: TypeAlias = Any
+    _Ranges: TypeAlias = Any
 else:
     _TUNED = frozenset({"schedule", *(each.name for each in fields(Hyperparameters))})
     _Changes = recipe_flags("Changes of the paper's recipe", without=_TUNED)
+
+    def _member(name: str, own: Range) -> tuple[str, Any, None]:
+        words = f"{name.replace('_', ' ')} from where to where; by default {own.low:g} {own.high:g}"
+        return f"{name}_range", Annotated[tuple[float, float] | None, {"tooltip": words}], None
+
+    _Ranges = flags(
+        make_dataclass("Ranges", [_member(*each) for each in Space().ranges.items()]),
+        "What is looked through",
+    )
 
 
 def tune(
@@ -85,6 +96,7 @@ def tune(
     device: Device = "auto",
     workers: Workers = 1,
     quiet: Quiet = False,
+    ranges: Annotated[_Ranges, Parameter(name="*")] = _Ranges(),  # noqa: B008
     changes: Annotated[_Changes, Parameter(name="*")] = _Changes(),  # noqa: B008
 ) -> int:
     """Look for learning rate, momentum and decay of a training by Bayesian optimisation.
@@ -102,6 +114,7 @@ def tune(
     _check(output, trials, sobol, validation)
     if not own and frames is None:
         raise UsageError("expected --dataset or --frames, found neither")
+    space = _space(ranges)
     recipe = changed(replace(PAPER, architecture="small"), changes, own_pictures=own)
     start = start_of(start_weights, recipe, own_pictures=own)
     _check_start(start, recipe)
@@ -119,8 +132,9 @@ def tune(
                     start_weights=start, device=device, about=data.about, progress=_shower(bar),
                 )  # fmt: skip
                 found = tune_in_folder(
-                    objective, trials=trials, storage=storage or "", study=study, sobol=sobol,
-                    ended=None if quiet else _printer(trials), cancelled=stopped.is_set,
+                    objective, trials=trials, storage=storage or "", study=study, space=space,
+                    sobol=sobol, ended=None if quiet else _printer(trials),
+                    cancelled=stopped.is_set,
                 )  # fmt: skip
         except (TuningError, CheckpointError) as error:
             raise UsageError(str(error)) from error
@@ -140,6 +154,20 @@ def _check(output: Path, trials: int, sobol: int, validation: int | None) -> Non
     for flag, value, low in least:
         if value is not None and value < low:
             raise UsageError(f"--{flag}: expected at least {low}, found {value}")
+
+
+def _space(ranges: _Ranges) -> Space:
+    """Return the paper's ranges, with those that flags change."""
+    found = Space()
+    for name, own in found.ranges.items():
+        given = getattr(ranges, f"{name}_range")
+        if given is None:
+            continue
+        try:
+            found = replace(found, **{name: replace(own, low=given[0], high=given[1])})
+        except ValueError as error:
+            raise UsageError(f"--{name.replace('_', '-')}-range: {error}") from error
+    return found
 
 
 def _check_start(start_weights: str | None, recipe: Recipe) -> None:
