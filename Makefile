@@ -74,6 +74,7 @@ sweeps: $(VENV)/.docs
 	$(BIN)/python -m benchmarks.sweeps photon_proportions
 	$(BIN)/python -m benchmarks.sweeps photon_intervals
 	$(BIN)/python -m benchmarks.sweeps photon_overlap
+	$(BIN)/python -m benchmarks.sweeps own_detector
 
 screenshots: install
 	sh tools/with_display.sh $(BIN)/python docs/screenshots.py

@@ -58,6 +58,8 @@ class Outcome:
         Processor time of the training.
     epochs : int
         Of the training until the best weights.
+    last : Score, optional
+        What the weights of the last epoch are worth; all else is of the best one.
     """
 
     score: Score
@@ -68,6 +70,7 @@ class Outcome:
     area: float
     minutes: float = 0.0
     epochs: int = 0
+    last: Score | None = None
 
 
 def judges(kind: Kind) -> list[Sample]:
@@ -129,7 +132,8 @@ def learned(
         minutes = (time.process_time() - began) / 60
         best = max(done.history, key=lambda epoch: epoch.overall).number
         outcome = trained(kind, place / "training" / "best.safetensors")
-        return replace(outcome, minutes=minutes, epochs=best)
+        last = score_network(Network(place / "training" / "last.safetensors", "cpu"), judges(kind))
+        return replace(outcome, minutes=minutes, epochs=best, last=last)
 
 
 def trained(kind: Kind, weights: Path) -> Outcome:

@@ -11,7 +11,7 @@ GUIDE = Path(__file__).parents[1] / "docs" / "guide"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["lattice", "photons"])
+@pytest.mark.parametrize("page", ["lattice", "own_detector", "photons"])
 def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
     text = (GUIDE / f"{page}.md").read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.sweeps import (
     gallery,
     histograms,
+    own_detector,
     photon_errors,
     photon_histograms,
     photon_intervals,
@@ -25,7 +26,7 @@ from benchmarks.sweeps import (
 )
 from benchmarks.timing import machine
 
-# in the order of the figures, of lattices and of photon counts
+# in the order of the figures, of lattices, of photon counts, and of clouds
 SWEEPS: dict[str, ModuleType] = {
     "histograms": histograms,
     "snr": snr,
@@ -37,6 +38,7 @@ SWEEPS: dict[str, ModuleType] = {
     "photon_proportions": photon_proportions,
     "photon_intervals": photon_intervals,
     "photon_overlap": photon_overlap,
+    "own_detector": own_detector,
 }
 
 

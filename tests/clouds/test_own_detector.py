@@ -78,6 +78,7 @@ def test_a_split_cloud_is_one_cloud_of_one_or_two_pieces(bench):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_twenty_shots_teach_the_network_what_it_does_not_know(bench):
     own_detector = bench("own_detector")
     before = own_detector.as_it_comes("split", "mask-rcnn")
@@ -90,3 +91,13 @@ def test_twenty_shots_teach_the_network_what_it_does_not_know(bench):
     assert before.extra > 20
     assert after.extra < 0.2 * after.clouds
     assert after.found > 0.9 * after.clouds
+    # and the page of the guide is made of such outcomes
+    sweep = bench("sweeps.own_detector")
+    rows = [
+        sweep.cells("split", sweep.AS_IT_COMES, before),
+        sweep.cells("split", sweep.THRESHOLDS, before),
+        sweep.cells("split", sweep.TRAINED, after) | sweep.numbers(sweep.Case("split", 20)),
+    ]
+    told = sweep.statements(rows, "ten epochs")
+    assert f"| 20 shots | {after.score.box.mean:.2f} |" in told
+    assert f"| network as it comes | {before.score.box.mean:.2f} |" in told
