@@ -28,6 +28,12 @@ def pytest_configure() -> None:
                 compiled.unlink(missing_ok=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Let the collector of garbage rest while the modules of the tests are loaded."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Tell the collector of garbage to leave alone what the modules of the tests have loaded.
 
@@ -36,6 +42,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:
