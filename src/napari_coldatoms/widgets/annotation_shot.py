@@ -82,7 +82,11 @@ def words(notes: Annotations, shot: Shot) -> str:
     'Shot 2: 1 MOT, not saved. 1 of 10 shots done, 1 not saved.'
     """
     known = notes.notes(shot)
-    counts = [f"{count} {name}" for name, count in notes.counts(shot).items() if count]
+    counts = [
+        f"{count} {'' if count == 1 else '× '}{name}"
+        for name, count in notes.counts(shot).items()
+        if count
+    ]
     said = ", ".join(counts) or ("no cloud" if known.empty else "nothing painted")
     if shot in notes.unsaved:
         said += ", not saved"
