@@ -42,9 +42,8 @@ class Case(NamedTuple):
 
 
 CASES = (
-    *(Case(kind, 20, seed) for kind in NAMES for seed in range(2)),
-    *(Case(kind, 50) for kind in NAMES),
-    Case("crossed", 200),
+    *(Case(kind, 20, seed) for kind in NAMES for seed in range(3)),
+    *(Case(kind, shots) for kind in NAMES for shots in (50, 200)),
     Case("crossed", 20, by_hand=True),
     Case("crossed", 50, shipped=False),
 )
