@@ -1,9 +1,10 @@
-"""Shared fixtures: the real camera files, and a guard against modal dialogs."""
+"""Shared fixtures: real camera files, the one line of a command, a guard against modal dialogs."""
 
 from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Give all to the collector at the end: some libraries complain of what is left."""
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def one_line() -> Callable[[str], str]:
+    """Return what takes the line out of a text that must have just one."""
+
+    def line_of(text: str) -> str:
+        lines = text.strip().splitlines()
+        assert len(lines) == 1, text
+        return lines[0]
+
+    return line_of
 
 
 @pytest.fixture(scope="session")

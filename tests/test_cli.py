@@ -38,12 +38,6 @@ def shots(tmp_path) -> Path:
     return folder
 
 
-def one_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
-
-
 def test_version_and_help(capsys):
     assert main(["--version"]) == DONE
     assert capsys.readouterr().out.strip() == __version__
@@ -73,7 +67,7 @@ def test_flags_are_the_parameters_of_the_analysis(capsys):
     assert "[1.0 to 10.0] [default: 2.0]" in text
 
 
-def test_csv_with_its_recipe(shots, tmp_path, capsys):
+def test_csv_with_its_recipe(one_line, shots, tmp_path, capsys):
     out = tmp_path / "table.csv"
     assert main([*DETECT, str(shots), "-o", str(out)]) == DONE
     table = pd.read_csv(out)
@@ -202,7 +196,9 @@ def test_no_clouds_are_a_result(tmp_path):
         (["run", "FILE", "FILE"], "expected a recipe, found a file that is no text"),
     ],
 )
-def test_wrong_usage_is_one_line(shots, capsys, monkeypatch, tmp_path, arguments, message):
+def test_wrong_usage_is_one_line(
+    one_line, shots, capsys, monkeypatch, tmp_path, arguments, message
+):
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     file = str(shots / "shot_000.tif")
@@ -215,7 +211,7 @@ def test_wrong_usage_is_one_line(shots, capsys, monkeypatch, tmp_path, arguments
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_is_unexpected_is_one_line_too(shots, tmp_path, capsys, monkeypatch):
+def test_what_is_unexpected_is_one_line_too(one_line, shots, tmp_path, capsys, monkeypatch):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a folder is wished")
     arguments = [*DETECT, str(shots), "--layers", str(blocked)]
@@ -274,7 +270,7 @@ def run_fresh(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_as_a_program_with_two_workers(shots, tmp_path):
+def test_as_a_program_with_two_workers(one_line, shots, tmp_path):
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
     assert main([*DETECT, str(shots), "-o", str(one), "-q"]) == DONE
     done = run_fresh(*DETECT, str(shots), "-o", str(two), "--workers", "2")

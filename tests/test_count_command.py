@@ -18,12 +18,6 @@ from napari_coldatoms.cli import DONE, NOTHING, PARTLY, USAGE, main
 MODEL = photons.PAPER_MODEL
 
 
-def one_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
-
-
 @pytest.fixture(scope="module")
 def counts() -> tuple[np.ndarray, list[np.ndarray]]:
     controls = photons.simulate_controls(MODEL, 3000, single_atom_loss=0.03, rng=1)
@@ -62,7 +56,7 @@ def sample(folder) -> str:
     return str(folder / "day" / "sample.csv")
 
 
-def test_everything_is_written(sample, flags, tmp_path, capsys, expected):
+def test_everything_is_written(one_line, sample, flags, tmp_path, capsys, expected):
     names = {
         flag: tmp_path / name
         for flag, name in {
@@ -126,7 +120,7 @@ def test_a_recipe_repeats_it(sample, flags, folder, tmp_path, capsys, monkeypatc
     capsys.readouterr()
 
 
-def test_one_bad_sample_does_not_stop_the_others(sample, flags, tmp_path, capsys):
+def test_one_bad_sample_does_not_stop_the_others(one_line, sample, flags, tmp_path, capsys):
     saved, bad = tmp_path / "mine.yaml", tmp_path / "bad.csv"
     bad.write_text("counts\n3\n-1\n")
     assert main(["count", sample, *flags, "--recipe", str(saved), "-q"]) == DONE
@@ -179,7 +173,7 @@ def test_guesses_are_told_with_their_flag(counts, flags, tmp_path, capsys):
     ],
 )
 def test_bad_input_is_told_in_one_line(
-    change, code, says, sample, flags, folder, capsys, monkeypatch
+    one_line, change, code, says, sample, flags, folder, capsys, monkeypatch
 ):
     monkeypatch.chdir(folder)
     before = sorted(folder.iterdir())
@@ -192,7 +186,7 @@ def test_bad_input_is_told_in_one_line(
     assert says in one_line(said.err)
 
 
-def test_a_recipe_never_writes_over_what_it_reads(sample, flags, tmp_path, capsys):
+def test_a_recipe_never_writes_over_what_it_reads(one_line, sample, flags, tmp_path, capsys):
     recipe = tmp_path / "mine.yaml"
     assert main(["count", sample, *flags, "-q", "--recipe", str(recipe)]) == DONE
     capsys.readouterr()
@@ -205,7 +199,7 @@ def test_a_recipe_never_writes_over_what_it_reads(sample, flags, tmp_path, capsy
     assert Path(sample).read_bytes() == before
 
 
-def test_shots_of_a_histogram_cannot_be_told(counts, flags, tmp_path, capsys):
+def test_shots_of_a_histogram_cannot_be_told(one_line, counts, flags, tmp_path, capsys):
     n, times = np.unique(counts[0], return_counts=True)
     path = tmp_path / "h.csv"
     pd.DataFrame({"n": n, "occurrences": times}).to_csv(path, index=False)
@@ -239,7 +233,7 @@ def images(tmp_path_factory) -> Path:
     return folder
 
 
-def test_sites_in_images(images, tmp_path, capsys):
+def test_sites_in_images(one_line, images, tmp_path, capsys):
     flags = ["--images", str(images / "shots.tif"), "--regions", str(images / "sites.tif")]
     out, called = tmp_path / "sites.csv", tmp_path / "called.h5"
     more = ["--sites.images", "2", "-o", str(out), "--shots", str(called)]
@@ -259,7 +253,7 @@ def test_sites_in_images(images, tmp_path, capsys):
     assert found["units"]["threshold"] == "photons"
 
 
-def test_images_and_regions_go_together(images, sample, capsys, tmp_path):
+def test_images_and_regions_go_together(one_line, images, sample, capsys, tmp_path):
     shots, sites = str(images / "shots.tif"), str(images / "sites.tif")
     for words, code, says in (
         (["--images", shots], USAGE, "found --images only"),

@@ -43,13 +43,7 @@ def annotated(tmp_path):
     return folder
 
 
-def one_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
-
-
-def test_an_import_and_a_check(annotated, tmp_path, capsys):
+def test_an_import_and_a_check(one_line, annotated, tmp_path, capsys):
     folder = tmp_path / "set"
     given = ["dataset", "import-coco", str(annotated / "coco.json"), "-o", str(folder)]
     assert main([*given, "--boxes", "rule"]) == DONE
@@ -73,7 +67,7 @@ def test_an_import_and_a_check(annotated, tmp_path, capsys):
     assert "expected a dataset with dataset.json" in one_line(capsys.readouterr().err)
 
 
-def test_an_import_from_via(annotated, tmp_path, capsys):
+def test_an_import_from_via(one_line, annotated, tmp_path, capsys):
     circle = {"name": "circle", "cx": 30, "cy": 30, "r": 12}
     regions = [
         {"shape_attributes": circle, "region_attributes": {"kind": "MOT", "by": "me"}},
@@ -109,14 +103,16 @@ def test_an_import_from_via(annotated, tmp_path, capsys):
         ([], "--dataset: "),
     ],
 )
-def test_what_it_cannot_train_on_is_told_in_one_line(flags, words, tmp_path, capsys):
+def test_what_it_cannot_train_on_is_told_in_one_line(one_line, flags, words, tmp_path, capsys):
     given = ["train", "-o", str(tmp_path / "new"), "--dataset", str(tmp_path / "none"), *flags]
     assert main(given) == USAGE
     assert words in one_line(capsys.readouterr().err)
 
 
 @pytest.mark.slow
-def test_it_trains_on_a_dataset_from_weights_of_other_classes(annotated, tmp_path, capsys):
+def test_it_trains_on_a_dataset_from_weights_of_other_classes(
+    one_line, annotated, tmp_path, capsys
+):
     folder, training = tmp_path / "set", tmp_path / "training"
     main(["dataset", "import-coco", str(annotated / "coco.json"), "-o", str(folder), "-q"])
     given = ["train", "--dataset", str(folder), "-o", str(training), "--device", "cpu"]

@@ -24,12 +24,6 @@ def expected() -> pd.DataFrame:
     return design(spacing=4, hwhm=[2.5, 3], brightness=[300, 1000], read_noise=2, background=50)
 
 
-def one_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
-
-
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -52,7 +46,7 @@ def test_what_are_no_numbers(text):
         numbers(text, "--x")
 
 
-def test_table_and_plot(tmp_path, capsys, expected):
+def test_table_and_plot(one_line, tmp_path, capsys, expected):
     csv, plot = tmp_path / "design.csv", tmp_path / "design.png"
     assert main([*FLAGS, "-o", str(csv), "--plot", str(plot)]) == DONE
     pd.testing.assert_frame_equal(pd.read_csv(csv), expected, check_dtype=False)
@@ -123,7 +117,7 @@ def test_an_objective_of_a_triangular_lattice(capsys):
         ),
     ],
 )
-def test_bad_input_is_told_in_one_line(change, says, capsys, tmp_path, monkeypatch):
+def test_bad_input_is_told_in_one_line(one_line, change, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = dict(zip(FLAGS[1::2], FLAGS[2::2], strict=True))
     flags |= dict(zip(change[::2], change[1::2], strict=True))
@@ -134,7 +128,7 @@ def test_bad_input_is_told_in_one_line(change, says, capsys, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_missing_is_told(capsys):
+def test_what_is_missing_is_told(one_line, capsys):
     assert main(["design", "--hwhm", "3", "--brightness", "300"]) == USAGE
     assert "--spacing" in one_line(capsys.readouterr().err)
     assert main(["design", "--spacing", "3", "--brightness", "300"]) == USAGE

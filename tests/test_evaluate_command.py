@@ -10,13 +10,7 @@ import pytest
 from napari_coldatoms.cli import DONE, USAGE, main
 
 
-def one_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
-
-
-def test_tables_and_figure(tmp_path, capsys):
+def test_tables_and_figure(one_line, tmp_path, capsys):
     flags = ("--frames", "4", "--method", "threshold-fit", "--unseeded", "1")
     assert main(["evaluate", *flags, "--output", str(tmp_path / "new")]) == DONE
     out, err = capsys.readouterr()
@@ -51,7 +45,7 @@ def test_tables_and_figure(tmp_path, capsys):
         (("--weights", "/no/such/file"), "/no/such/file"),
     ],
 )
-def test_what_is_refused(flags, message, tmp_path, capsys):
+def test_what_is_refused(one_line, flags, message, tmp_path, capsys):
     (tmp_path / "file").write_text("no weights")
     flags = [flag.replace("FILE", str(tmp_path / "file")) for flag in flags]
     assert main(["evaluate", *flags]) == USAGE

@@ -20,12 +20,6 @@ SHOTS = (0, 1, 11, 12, 13)
 EMPTY = 3  # of these
 
 
-def one_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
-
-
 @pytest.fixture(scope="module")
 def stack():
     return samples.drifting_lattice()[list(SHOTS)]
@@ -67,7 +61,7 @@ def test_calibrate_finds_the_sample(folder, calibrated, stack):
     assert calibrated.with_suffix(".npz").is_file()
 
 
-def test_calibrate_says_what_it_found(folder, calibrated, tmp_path, capsys):
+def test_calibrate_says_what_it_found(one_line, folder, calibrated, tmp_path, capsys):
     files = [str(folder / "shots" / f"shot_{k:03d}.tif") for k in (0, 2)]
     out = tmp_path / "again.yaml"
     flags = ["--guess", str(calibrated), "--read-noise", "2", "-o", str(out)]
@@ -103,7 +97,7 @@ def test_a_calibration_in_doubt_is_written_and_told(folder, tmp_path, capsys, mo
     assert not load_calibration(out).quality.trusted
 
 
-def test_nothing_to_be_seen_is_told_in_one_line(folder, tmp_path, capsys):
+def test_nothing_to_be_seen_is_told_in_one_line(one_line, folder, tmp_path, capsys):
     out = tmp_path / "a.yaml"
     empty = folder / "shots" / f"shot_{EMPTY:03d}.tif"
     assert main(["calibrate", str(empty), "-o", str(out)]) == NOTHING
@@ -111,7 +105,9 @@ def test_nothing_to_be_seen_is_told_in_one_line(folder, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reconstruct_writes_sites_and_shots(folder, calibrated, occupied, tmp_path, capsys):
+def test_reconstruct_writes_sites_and_shots(
+    one_line, folder, calibrated, occupied, tmp_path, capsys
+):
     sites, shots, recipe = (tmp_path / name for name in ("sites.csv", "shots.csv", "r.yaml"))
     command = ["reconstruct", str(folder / "shots"), "--calibration", str(calibrated)]
     command += ["-o", str(sites), "--shots", str(shots), "--recipe", str(recipe)]
@@ -202,7 +198,7 @@ def test_a_table_that_there_is_not_is_told(folder, calibrated, tmp_path, capsys)
     ],
 )
 def test_wrong_usage_is_told_in_one_line(
-    command, says, folder, calibrated, capsys, tmp_path, monkeypatch
+    one_line, command, says, folder, calibrated, capsys, tmp_path, monkeypatch
 ):
     capsys.readouterr()
     monkeypatch.chdir(tmp_path)
@@ -214,7 +210,7 @@ def test_wrong_usage_is_told_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_images_of_two_sizes_and_damaged_files(folder, calibrated, tmp_path, capsys):
+def test_images_of_two_sizes_and_damaged_files(one_line, folder, calibrated, tmp_path, capsys):
     tifffile.imwrite(tmp_path / "a_0.tif", np.zeros((20, 20), np.uint16))
     tifffile.imwrite(tmp_path / "b_1.tif", np.zeros((20, 30), np.uint16))
     out = str(tmp_path / "a.yaml")

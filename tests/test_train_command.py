@@ -18,14 +18,8 @@ def command(folder, **flags) -> list[str]:
     return ["train", *(f"--{name.replace('_', '-')}={value}" for name, value in pairs)]
 
 
-def one_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
-
-
 @pytest.mark.slow
-def test_it_trains_and_goes_on_where_it_was(tmp_path, capsys):
+def test_it_trains_and_goes_on_where_it_was(one_line, tmp_path, capsys):
     folder = tmp_path / "new"
     assert main(command(folder, epochs=2, validation=1)) == DONE
     out, err = capsys.readouterr()
@@ -54,12 +48,12 @@ def test_it_trains_and_goes_on_where_it_was(tmp_path, capsys):
         ({"start_weights": "nowhere.safetensors"}, "nowhere.safetensors"),
     ],
 )
-def test_what_it_cannot_do_is_told_in_one_line(flags, words, tmp_path, capsys):
+def test_what_it_cannot_do_is_told_in_one_line(one_line, flags, words, tmp_path, capsys):
     assert main(command(tmp_path / "new", **flags)) == USAGE
     assert words in one_line(capsys.readouterr().err)
 
 
-def test_a_file_is_no_folder(tmp_path, capsys):
+def test_a_file_is_no_folder(one_line, tmp_path, capsys):
     file = tmp_path / "file"
     file.write_text("")
     assert main(command(file)) == USAGE

@@ -24,14 +24,8 @@ def command(folder, **flags) -> list[str]:
     ]
 
 
-def one_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
-
-
 @pytest.mark.slow
-def test_it_trains_and_goes_on(tmp_path, capsys):
+def test_it_trains_and_goes_on(one_line, tmp_path, capsys):
     folder = tmp_path / "new"
     assert main(command(folder)) == DONE
     out, err = capsys.readouterr()
@@ -85,7 +79,7 @@ def test_it_trains_and_goes_on(tmp_path, capsys):
         ),
     ],
 )
-def test_what_it_cannot_do_is_told_in_one_line(flags, words, tmp_path, capsys):
+def test_what_it_cannot_do_is_told_in_one_line(one_line, flags, words, tmp_path, capsys):
     assert main(command(tmp_path / "new", **flags)) == USAGE
     assert words in one_line(capsys.readouterr().err)
     assert not (tmp_path / "new").exists()
@@ -102,12 +96,12 @@ def test_what_it_cannot_do_is_told_in_one_line(flags, words, tmp_path, capsys):
         ),
     ],
 )
-def test_ranges_that_are_none(flags, words, tmp_path, capsys):
+def test_ranges_that_are_none(one_line, flags, words, tmp_path, capsys):
     assert main([*command(tmp_path / "new"), *flags]) == USAGE
     assert words in one_line(capsys.readouterr().err)
 
 
-def test_a_file_is_no_folder(tmp_path, capsys):
+def test_a_file_is_no_folder(one_line, tmp_path, capsys):
     file = tmp_path / "file"
     file.write_text("")
     assert main(command(file)) == USAGE
