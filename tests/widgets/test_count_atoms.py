@@ -589,6 +589,10 @@ def test_it_fits_a_small_screen(viewer, filled, finished) -> None:
         opened.expand(animate=False)
     filled.source.regions_fold.expand(animate=False)
     assert filled.minimumSizeHint().width() <= 420
+    # a long name of a file does not make the dock wider
+    filled.say(f"Reading “{120 * 'x'}.csv” …")
+    filled.layout().activate()
+    assert filled.minimumSizeHint().width() <= 420
 
 
 def test_changed_parameters_are_told(filled, finished) -> None:

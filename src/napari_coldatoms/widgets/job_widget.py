@@ -94,6 +94,10 @@ class JobWidget(QWidget):
         self.status.setObjectName("status")
         self.status.setToolTip("what was done last")
         self.status.setWordWrap(True)
+        # a long name of a file, which cannot be broken, is cut: it must not make the dock wider
+        policy = self.status.sizePolicy()
+        policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
+        self.status.setSizePolicy(policy)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
         self.job = Job(self)
