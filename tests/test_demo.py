@@ -34,6 +34,7 @@ def run_demo(output: Path, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_it_shows_and_saves_the_main_job(tmp_path, qapp) -> None:
     home = tmp_path / "home"
     home.mkdir()
