@@ -158,16 +158,12 @@ def _check(output: Path, trials: int, sobol: int, validation: int | None) -> Non
 
 def _space(ranges: _Ranges) -> Space:
     """Return the paper's ranges, with those that flags change."""
-    found = Space()
-    for name, own in found.ranges.items():
-        given = getattr(ranges, f"{name}_range")
-        if given is None:
-            continue
-        try:
-            found = replace(found, **{name: replace(own, low=given[0], high=given[1])})
-        except ValueError as error:
-            raise UsageError(f"--{name.replace('_', '-')}-range: {error}") from error
-    return found
+    given = {name: getattr(ranges, f"{name}_range") for name in Space().ranges}
+    try:
+        return Space().within({name: each for name, each in given.items() if each is not None})
+    except ValueError as error:
+        name, colon, rest = str(error).partition(":")
+        raise UsageError(f"--{name.replace('_', '-')}-range{colon}{rest}") from error
 
 
 def _check_start(start_weights: str | None, recipe: Recipe) -> None:

@@ -119,6 +119,22 @@ class Space:
         """The ranges by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
+    def within(self, bounds: Mapping[str, tuple[float, float]]) -> Space:
+        """Return the space with other bounds for some hyperparameters, by name.
+
+        Raises
+        ------
+        ValueError
+            They make no range; the error begins with the name and a colon.
+        """
+        changed = {}
+        for name, (low, high) in bounds.items():
+            try:
+                changed[name] = replace(self.ranges[name], low=low, high=high)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return replace(self, **changed)
+
     def at(self, parts: Sequence[float] | NDArray[np.float64]) -> Hyperparameters:
         """Return what lies at a part, 0 to 1, of each range."""
         ranges = self.ranges.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ __all__ = [
     "Progress",
     "Training",
     "TrainingError",
+    "best_epoch",
 ]
 
 
@@ -62,6 +63,18 @@ class Epoch:
     def overall(self) -> float:
         """Mean of both precisions."""
         return (self.box + self.mask) / 2
+
+
+def best_epoch(history: Iterable[Epoch]) -> Epoch | None:
+    """Return the epoch whose weights are kept: that of the highest precision, the first of equals.
+
+    Without validation pictures there is no precision, and the latest is kept.
+    """
+    best: Epoch | None = None
+    for each in history:
+        if best is None or not each.overall <= best.overall:
+            best = each
+    return best
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from napari_coldatoms.clouds.training import (
     Progress,
     Training,
     TrainingError,
+    best_epoch,
 )
 from napari_coldatoms.clouds.training_folder import BEST, CHECKPOINT, LAST, write_history
 from napari_coldatoms.clouds.weights import SHIPPED, WeightsCard, load_weights, save_weights
@@ -188,7 +189,7 @@ class TrainingRun:
             save_weights(path, tensors, self._card(number + 1, score))
         box, mask = (score.box.mean, score.mask.mean) if score else (math.nan, math.nan)
         epoch = Epoch(number + 1, losses, rate, box, mask, self.seconds)
-        if all(not epoch.overall <= each.overall for each in self.history):
+        if best_epoch([*self.history, epoch]) is epoch:
             save_weights(self.folder / BEST, tensors, self._card(number + 1, score))
         self.history.append(epoch)
         self.sums = {}

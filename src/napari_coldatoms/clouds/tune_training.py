@@ -13,7 +13,7 @@ from napari_coldatoms.clouds.recipe import PAPER, Recipe
 from napari_coldatoms.clouds.search_space import Hyperparameters
 from napari_coldatoms.clouds.simulate_kinds import LABELS
 from napari_coldatoms.clouds.train import train
-from napari_coldatoms.clouds.training import Progress, TrainingError
+from napari_coldatoms.clouds.training import Progress, TrainingError, best_epoch
 from napari_coldatoms.clouds.tuning import Attempt
 from napari_coldatoms.clouds.weights import SHIPPED, WeightsError, read_card
 
@@ -110,7 +110,8 @@ class TrainingObjective:
             return 0.0
         if not done.finished:
             raise InterruptedError
-        best = max(done.history, key=lambda epoch: epoch.overall)
+        best = best_epoch(done.history)
+        assert best is not None  # a finished training has epochs
         attempt.notes.update(box=best.box, mask=best.mask, epoch=best.number)
         return best.overall
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_coldatoms.clouds.training import Epoch, Progress
+from napari_coldatoms.clouds.training import Epoch, Progress, best_epoch
 from napari_coldatoms.clouds.training_messages import Plan
 
 FloatArray = NDArray[np.float64]
@@ -65,12 +65,7 @@ class Course:
     @property
     def best(self) -> Epoch | None:
         """The epoch whose weights are kept: that of the highest precision, or the latest."""
-        best: Epoch | None = None
-        for each in self.history:
-            # without validation pictures there is no precision, and the latest is kept
-            if best is None or not each.overall <= best.overall:
-                best = each
-        return best
+        return best_epoch(self.history)
 
     def left(self) -> float:
         """Return how many seconds the steps that are left take; NaN where that is not known."""

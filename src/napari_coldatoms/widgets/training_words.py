@@ -36,16 +36,14 @@ def course_words(course: Course, tuning: TuningCourse, stage: str) -> str:
         What is done beside the steps, if anything.
     """
     if course.plan is None or (tuning.wanted and tuning.number is None):
-        return f"{stage[:1].upper()}{stage[1:]} …"
-    words, left = f"poch {course.epoch} of {len(course.plan.ends)}", course.left()
-    if tuning.number is None:
-        words = f"E{words}"
-    else:
-        words = f"Trial {tuning.number + 1} of {tuning.wanted}, e{words}"
+        return _sentence(f"{stage} …")
+    words, left = f"epoch {course.epoch} of {len(course.plan.ends)}", course.left()
+    if tuning.number is not None:
+        words = f"trial {tuning.number + 1} of {tuning.wanted}, {words}"
         left = tuning.left(left)
     if stage:
-        return f"{words}: {stage} …"
-    return words + ("." if math.isnan(left) else f", {duration(left)} left.")
+        return _sentence(f"{words}: {stage} …")
+    return _sentence(words + ("." if math.isnan(left) else f", {duration(left)} left."))
 
 
 def training_words(course: Course, *, finished: bool) -> str:
@@ -77,6 +75,11 @@ def tuning_words(found: Tuning) -> str:
     if failed:
         words.append(f"{_counted(failed)} failed.")
     return " ".join(words)
+
+
+def _sentence(words: str) -> str:
+    """Return words with a capital at their beginning; names within keep theirs."""
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _counted(trials: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -110,14 +110,12 @@ class TuningSetup(QWidget):
         ValueError
             The lower bound of one is not below the upper one.
         """
-        found = {}
-        for name, known in Space().ranges.items():
-            low, high = (each.value() for each in self.ranges[name])
-            try:
-                found[name] = replace(known, low=low, high=high)
-            except ValueError as error:
-                raise ValueError(f"{name.replace('_', ' ')}: {error}") from None
-        return Space(**found)
+        bounds = {name: (low.value(), high.value()) for name, (low, high) in self.ranges.items()}
+        try:
+            return Space().within(bounds)
+        except ValueError as error:
+            name, colon, rest = str(error).partition(":")
+            raise ValueError(f"{name.replace('_', ' ')}{colon}{rest}") from None
 
     def values(self) -> dict[str, Any]:
         """Return what the controls show, to be remembered; a password is not."""
